@@ -1,0 +1,95 @@
+/**
+ * What a reduction across ranks promises.
+ *
+ * Every rank hands its records over as they come; on the root, each record comes back once its step has closed, with
+ * the statistics of all ranks. Handing over never waits and never fails: what cannot be sent is kept, and what cannot
+ * be kept is counted. Steps are published in the order in which the root recorded them.
+ *
+ * With one rank there is nothing to reduce: {@link layerLocal} publishes every record at once, as it came.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Rank from "./Rank.ts"
+import type { Row } from "./Row.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/**
+ * A reduction under way.
+ *
+ * `offer` takes this rank's next records; it is called for every record of an `update`, so it is a plain function.
+ * `flush` closes what is still open, with the ranks that have contributed, and returns when it was published.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reduction {
+  readonly offer: (rows: ReadonlyArray<Row>) => void
+  readonly flush: Effect.Effect<void>
+}
+
+/**
+ * How a step that closed is told: its records, in order, with their statistics. An amended step is told again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Publish = (rows: ReadonlyArray<Row>) => void
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/**
+ * Reduces metrics across ranks. `open` joins the reduction of a run; it is left when the scope closes. On the root
+ * (rank 0) `publish` is called for every step that closes, on other ranks never.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Reducer extends Context.Service<Reducer, {
+  readonly rank: Rank.Rank
+  readonly open: (runId: string, publish: Publish) => Effect.Effect<Reduction, ReducerError, Scope.Scope>
+}>()("ezpz-stream/Reducer") {}
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/**
+ * The reduction of a single rank: records are published as they are offered, without statistics.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerLocal: Layer.Layer<Reducer> = Layer.succeed(Reducer, {
+  rank: Rank.single,
+  open: (_runId, publish) => Effect.succeed({ offer: publish, flush: Effect.void })
+})
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/**
+ * The ranks could not be joined.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ReducerError extends Schema.TaggedError<ReducerError>()("ReducerError", {
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `The ranks could not ${this.operation}: ${reason}`
+  }
+}

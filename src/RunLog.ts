@@ -1,0 +1,472 @@
+/**
+ * The run log: what a run is. Everything else is made from it.
+ *
+ * Format, version 1
+ * - UTF-8, one JSON object a line, each line ended by `\n`. Lines are only ever appended.
+ * - A record: `{"seq":7,"step":6,"timestamp":1764000000.25,"rank":0,"metrics":{"train/loss":0.5}}`. `seq` counts the
+ *   run's records from 1; `step` is what the job said, or null; `timestamp` is seconds since 1970; `metrics` is flat,
+ *   its non-finite numbers the strings "NaN", "Infinity", "-Infinity".
+ * - The statistics of a step, once it has closed on all ranks: `{"seq":7,"step":6,"timestamp":...,"rank":0,
+ *   "aggregated":{"train/loss/mean":0.5,...},"count":8,"expected":8}`. `seq` is that of the record they complete. A
+ *   later line for the same record amends an earlier one: the last counts.
+ * - Other members of a line are ignored, so that later versions may add some.
+ *
+ * Writing
+ * - A batch of records is one write at the end of the file. When it returns, the records are the kernel's: they survive
+ *   the death of the process (`kill -9`), and with `fsync` the loss of power.
+ * - A write that fails half-way is taken back (the file is cut to where it was): its records were not accepted.
+ * - Several processes never write one log: see the lock in RunDirectory.ts.
+ *
+ * Reading
+ * - A line that is torn or is not one of the above costs that line: it is counted, and reading goes on.
+ * - A last line without `\n` counts if it is whole (an object that was cut never is).
+ *
+ * Recovery
+ * - Going on with a log first looks at its end: a whole last line gets its `\n`, a torn one, which nobody was told is
+ *   safe, is cut off. Then `seq` goes on from the last record.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as Lines from "./Lines.ts"
+import * as Metrics from "./Metrics.ts"
+import type { Row, Statistics } from "./Row.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/**
+ * The version of the format this module writes, and the newest it reads.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const formatVersion = 1
+
+/**
+ * One line of the log: a record (whose statistics, if any, are lines of their own), or a record's statistics.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Entry = Row | Closing
+
+/**
+ * The statistics of the record `seq`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Closing {
+  readonly seq: number
+  readonly step: number | undefined
+  readonly timestamp: number
+  readonly rank: number
+  readonly metrics: undefined
+  readonly statistics: Statistics
+}
+
+/**
+ * Some lines of a log, as they were read: the entries, where in the file they end, and which lines were corrupt.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Page {
+  readonly entries: ReadonlyArray<Entry>
+  readonly end: number
+  readonly corrupt: ReadonlyArray<Corrupt>
+}
+
+/**
+ * A line that could not be read; `line` counts from 1 at where reading began.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Corrupt {
+  readonly line: number
+  readonly reason: string
+}
+
+// -----------------------------------------------------------------------------
+// Lines of the log
+// -----------------------------------------------------------------------------
+
+/**
+ * A record as a line of the log, `\n` included. `metrics` is JSON text.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const recordLine = (
+  seq: number,
+  step: number | undefined,
+  timestamp: number,
+  rank: number,
+  metrics: string
+): string => `{"seq":${seq},"step":${step ?? "null"},"timestamp":${timestamp},"rank":${rank},"metrics":${metrics}}\n`
+
+/**
+ * A record's statistics as a line of the log, `\n` included.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const statisticsLine = ({ rank, seq, statistics, step, timestamp }: Omit<Closing, "metrics">): string =>
+  `{"seq":${seq},"step":${step ?? "null"},"timestamp":${timestamp},"rank":${rank},` +
+  `"aggregated":${Metrics.encode(statistics.values)},"count":${statistics.count},"expected":${statistics.expected}}\n`
+
+/**
+ * Reads one line of the log. A record may carry its statistics in the same line (as the Python History writes them).
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeLine = (line: string): Entry | { readonly _tag: "Refused"; readonly reason: string } => {
+  let value: RawEntry | null
+  try {
+    value = JSON.parse(line)
+  } catch {
+    return { _tag: "Refused", reason: "torn or not JSON" }
+  }
+  if (typeof value !== "object" || value === null) return { _tag: "Refused", reason: "not an object" }
+  const { aggregated, metrics, seq, step, timestamp } = value
+  if (typeof seq !== "number" || !Number.isSafeInteger(seq)) return { _tag: "Refused", reason: "no seq" }
+  if (!isTime(timestamp)) return { _tag: "Refused", reason: "no timestamp" }
+  const head = {
+    seq,
+    step: typeof step === "number" ? step : undefined,
+    timestamp,
+    rank: typeof value.rank === "number" ? value.rank : 0
+  }
+  const statistics = isRecord(aggregated) && Metrics.restoreNonFinite(aggregated)
+    ? { values: aggregated, count: value.count ?? 1, expected: value.expected ?? 1 }
+    : undefined
+  if (isRecord(metrics)) {
+    return Metrics.restoreNonFinite(metrics)
+      ? { ...head, metrics, statistics }
+      : { _tag: "Refused", reason: "metrics that are not flat" }
+  }
+  return statistics === undefined
+    ? { _tag: "Refused", reason: "neither metrics nor aggregated" }
+    : { ...head, metrics: undefined, statistics }
+}
+
+interface RawEntry {
+  readonly seq?: unknown
+  readonly step?: unknown
+  readonly timestamp?: unknown
+  readonly rank?: unknown
+  readonly metrics?: Record<string, Metrics.Value>
+  readonly aggregated?: Record<string, Metrics.Value>
+  readonly count?: number
+  readonly expected?: number
+}
+
+const isTime = (value: unknown): value is number => typeof value === "number"
+
+const isRecord = (value: unknown): value is Record<string, Metrics.Value> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+// -----------------------------------------------------------------------------
+// Reading
+// -----------------------------------------------------------------------------
+
+const chunkSize = 1024 * 1024
+
+/**
+ * Reads a log from a byte offset (the start of a line) to where it ends now, or to `to`.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const pages = (
+  path: string,
+  range: { readonly from?: number; readonly to?: number } = {}
+): Stream.Stream<Page, RunLogError> =>
+  Stream.unwrap(Effect.map(openFile(path, "r"), (fd) => {
+    const buffer = Buffer.allocUnsafe(chunkSize)
+    const splitter = Lines.splitter()
+    const to = range.to ?? Infinity
+    let at = range.from ?? 0
+    let line = 0
+    let ended = false
+    const page = (lines: ReadonlyArray<string | Lines.Damaged>): Page => {
+      const entries: Array<Entry> = []
+      const corrupt: Array<Corrupt> = []
+      for (const text of lines) {
+        line++
+        if (text === "") continue
+        const entry = typeof text === "string" ? decodeLine(text) : text
+        if ("_tag" in entry) corrupt.push({ line, reason: entry.reason })
+        else entries.push(entry)
+      }
+      return { entries, corrupt, end: at - splitter.pending() }
+    }
+    const next = Effect.try({
+      try: (): Page | undefined => {
+        if (ended) return undefined
+        const size = Math.min(chunkSize, to - at)
+        const read = size === 0 ? 0 : Fs.readSync(fd, buffer, 0, size, at)
+        at += read
+        if (read > 0) return page(splitter.push(buffer.subarray(0, read)))
+        ended = true
+        const rest = splitter.end()
+        return rest === undefined ? undefined : page([rest])
+      },
+      catch: (cause) => new RunLogError({ path, operation: "read", cause })
+    })
+    return Stream.unfold(undefined, () => Effect.map(next, (found) => found && [found, undefined] as const))
+  }))
+
+/**
+ * The records of a log from its start, each with its statistics, in chunks. A record waits for its statistics while at
+ * most `window` later records have been read; 0 (a run of one rank) joins nothing.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const rows = (path: string, window: number): Stream.Stream<Row, RunLogError> =>
+  pages(path).pipe(Stream.mapAccumArray(
+    () => joiner(window),
+    (join, chunk) => [join, chunk.flatMap((page) => join.push(page.entries))] as const,
+    { onHalt: (join) => [...join.end()] }
+  ))
+
+/**
+ * The widest window: statistics that come later than this many records after theirs stay in the log, unjoined.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const maxWindow = 65_536
+
+interface Joiner {
+  readonly push: (entries: ReadonlyArray<Entry>) => ReadonlyArray<Row>
+  readonly end: () => ReadonlyArray<Row>
+}
+
+const joiner = (window: number): Joiner => {
+  if (window === 0) return { push: (entries) => entries.filter(isRow), end: () => [] }
+  const waiting = new Map<number, Row>()
+  return {
+    push: (entries) => {
+      const ready: Array<Row> = []
+      for (const entry of entries) {
+        if (isRow(entry)) waiting.set(entry.seq, entry)
+        else {
+          const row = waiting.get(entry.seq)
+          if (row !== undefined) waiting.set(entry.seq, { ...row, statistics: entry.statistics })
+        }
+        if (waiting.size > window + 1) {
+          const oldest = waiting.entries().next()
+          if (oldest.done !== true) {
+            waiting.delete(oldest.value[0])
+            ready.push(oldest.value[1])
+          }
+        }
+      }
+      return ready
+    },
+    end: () => [...waiting.values()]
+  }
+}
+
+/**
+ * Whether an entry is a record, not a record's statistics.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const isRow = (entry: Entry): entry is Row => entry.metrics !== undefined
+
+const openFile = (path: string, flags: string): Effect.Effect<number, RunLogError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => Fs.openSync(path, flags),
+      catch: (cause) => new RunLogError({ path, operation: "open", cause })
+    }),
+    (fd) => Effect.sync(() => Fs.closeSync(fd))
+  )
+
+// -----------------------------------------------------------------------------
+// Recovery
+// -----------------------------------------------------------------------------
+
+/**
+ * What stands at the end of a log: the last record's `seq` (0: none), where the last whole line ends, and how many
+ * bytes of a torn line come after it.
+ *
+ * @category recovery
+ * @since 0.1.0
+ */
+export interface Tail {
+  readonly seq: number
+  readonly end: number
+  readonly torn: number
+  /** Whether the last whole line lacks its `\n`. */
+  readonly unended: boolean
+}
+
+/**
+ * Looks at the end of a log, reading backwards as far as it must.
+ *
+ * @category recovery
+ * @since 0.1.0
+ */
+export const tail = (path: string): Effect.Effect<Tail, RunLogError> =>
+  Effect.scoped(Effect.flatMap(openFile(path, "r"), (fd) =>
+    Effect.try({ try: () => readTail(fd), catch: (cause) => new RunLogError({ path, operation: "read", cause }) })))
+
+const readTail = (fd: number): Tail => {
+  const size = Fs.fstatSync(fd).size
+  for (let length = Math.min(size, 64 * 1024);; length = Math.min(size, length * 8)) {
+    const bytes = Buffer.alloc(length)
+    for (let got = 0; got < length;) {
+      const read = Fs.readSync(fd, bytes, got, length - got, size - length + got)
+      if (read === 0) break
+      got += read
+    }
+    const lastBreak = bytes.lastIndexOf(0x0a)
+    const rest = bytes.subarray(lastBreak + 1).toString("utf8")
+    const restEntry = rest === "" ? undefined : decodeLine(rest)
+    const unended = restEntry !== undefined && !("_tag" in restEntry)
+    // The first line of what was read may have been cut by where reading began.
+    const first = length === size ? 0 : bytes.indexOf(0x0a) + 1
+    const seq = unended ? restEntry.seq : lastSeq(bytes.subarray(first, Math.max(first, lastBreak)))
+    if (seq === undefined && length < size) continue
+    const torn = unended ? 0 : length - lastBreak - 1
+    return { seq: seq ?? 0, end: size - torn, torn, unended }
+  }
+}
+
+/** Statistics lines carry the seq of an earlier record, so the greatest of some lines is looked for. */
+const lastSeq = (bytes: Buffer): number | undefined => {
+  let last: number | undefined
+  for (const line of bytes.toString("utf8").split("\n")) {
+    const entry = decodeLine(line)
+    if (!("_tag" in entry) && entry.metrics !== undefined && entry.seq > (last ?? 0)) last = entry.seq
+  }
+  return last
+}
+
+// -----------------------------------------------------------------------------
+// Writing
+// -----------------------------------------------------------------------------
+
+/**
+ * The one writer of a log.
+ *
+ * `append` writes whole lines, and returns once the kernel has them; `end` is where the next one goes. `lastSeq` is
+ * the last record's when the log was opened. `append` throws {@link RunLogError}: it is called for every record of an
+ * `update`, where an Effect would cost more than the write.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Writer {
+  readonly path: string
+  readonly lastSeq: number
+  readonly end: () => number
+  readonly appendUnsafe: (lines: string) => void
+}
+
+/**
+ * Opens a log for writing: `create` fails where one exists, `append` goes on with it (or creates it), `overwrite`
+ * empties it. The file is closed with the scope.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const writer = (options: {
+  readonly path: string
+  readonly mode: "create" | "append" | "overwrite"
+  readonly fsync?: boolean
+}): Effect.Effect<Writer, RunLogError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { fsync = false, mode, path } = options
+    const attempt = <A>(operation: string, run: () => A) =>
+      Effect.try({ try: run, catch: (cause) => new RunLogError({ path, operation, cause }) })
+    yield* attempt("create the directory of", () => Fs.mkdirSync(Path.dirname(path), { recursive: true }))
+    const found = mode === "append" && Fs.existsSync(path) ? yield* tail(path) : undefined
+    const fd = yield* openFile(path, mode === "create" ? "ax" : mode === "append" ? "a" : "w")
+    let end = found?.end ?? 0
+
+    let torn = false
+
+    const appendUnsafe = (text: string): void => {
+      const lines = torn ? `\n${text}` : text
+      let written = 0
+      try {
+        const length = Buffer.byteLength(lines)
+        written = Fs.writeSync(fd, lines)
+        if (written < length) {
+          const bytes = Buffer.from(lines)
+          while (written < length) written += Fs.writeSync(fd, bytes, written)
+        }
+        if (fsync) Fs.fdatasyncSync(fd)
+        end += length
+        torn = false
+      } catch (cause) {
+        takeBack()
+        throw new RunLogError({ path, operation: "append to", cause })
+      }
+    }
+    const takeBack = (): void => {
+      try {
+        Fs.ftruncateSync(fd, end)
+      } catch {
+        torn = true
+        end = Fs.fstatSync(fd).size
+      }
+    }
+
+    if (found !== undefined) {
+      yield* attempt("recover", () => {
+        if (found.torn > 0) Fs.ftruncateSync(fd, found.end)
+        if (found.unended) appendUnsafe("\n")
+      })
+    }
+    return { path, lastSeq: found?.seq ?? 0, end: () => end, appendUnsafe }
+  })
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+const remedies: { readonly [code: string]: string } = {
+  ENOSPC: "The disk is full: free some space.",
+  EDQUOT: "The disk quota is used up: free some space.",
+  EACCES: "It may not be written by this user: choose another directory with --outdir.",
+  EPERM: "It may not be written by this user: choose another directory with --outdir.",
+  EROFS: "The file system is read-only: choose another directory with --outdir.",
+  ENOENT: "There is no such file.",
+  ENOTDIR: "A part of that path is a file: choose another directory with --outdir.",
+  EEXIST: "There is a run already: go on with it (--resume), replace it (--overwrite), or choose another directory."
+}
+
+/**
+ * The run log could not be opened, read or written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RunLogError extends Schema.TaggedError<RunLogError>()("RunLogError", {
+  path: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const { code, message } = this.cause instanceof Error
+      ? { code: "code" in this.cause ? String(this.cause.code) : "", message: this.cause.message }
+      : { code: "", message: String(this.cause) }
+    return `Cannot ${this.operation} the log ${this.path}: ${remedies[code] ?? message}${code === "" ? "" : ` (${code})`}`
+  }
+}
