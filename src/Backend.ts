@@ -104,6 +104,8 @@ export interface Context {
   readonly projectName: string
   readonly directory: string
   readonly config: Config
+  /** Metrics that are known beforehand: they come first in tables. */
+  readonly keys: ReadonlyArray<string>
   readonly environment: { readonly [name: string]: string | undefined }
   readonly checkpoint: unknown
 }

@@ -150,42 +150,21 @@ interface State {
 }
 
 /**
- * The fold that counts.
+ * What the census counts: a record with its statistics, or, as they stand in the log, the one without the other.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Counted = Pick<Row, "step" | "timestamp" | "statistics"> & { readonly metrics: Metrics.Metrics | undefined }
+
+/**
+ * The fold that counts. `keys` are metrics that come first, whether they occur or not.
  *
  * @category folds
  * @since 0.1.0
  */
-export const fold: Fold.Fold<Row, Census> = Fold.make(
-  (): State => ({
-    rows: 0,
-    firstTimestamp: undefined,
-    lastTimestamp: undefined,
-    lastStep: undefined,
-    groups: new Map(),
-    groupFiles: FileName.files(["dataset"]),
-    metrics: new Map(),
-    statistics: new Map()
-  }),
-  (state, row) => {
-    state.rows++
-    state.firstTimestamp ??= row.timestamp
-    state.lastTimestamp = row.timestamp
-    if (row.step !== undefined) state.lastStep = row.step
-    const metrics = row.metrics
-    for (const key in metrics) {
-      const counting = state.metrics.get(key) ?? enter(state, key, undefined)
-      count(counting, metrics[key] ?? null, row, state.rows)
-    }
-    const values = row.statistics?.values
-    if (values !== undefined) {
-      for (const key in values) {
-        const counting = state.statistics.get(key) ?? enter(state, key, splitStatistic(key))
-        count(counting, values[key] ?? null, row, state.rows)
-      }
-    }
-    return state
-  },
-  (state) => ({
+export const foldKnowing = (keys: ReadonlyArray<string>): Fold.Fold<Counted, Census> =>
+  Fold.make(() => start(keys), step, (state) => ({
     rows: state.rows,
     firstTimestamp: state.firstTimestamp,
     lastTimestamp: state.lastTimestamp,
@@ -197,8 +176,60 @@ export const fold: Fold.Fold<Row, Census> = Fold.make(
       orderedSteps: group.ordered,
       variables: group.variables
     }))
-  })
-)
+  }))
+
+/**
+ * The fold that counts.
+ *
+ * @category folds
+ * @since 0.1.0
+ */
+export const fold: Fold.Fold<Counted, Census> = foldKnowing([])
+
+const start = (keys: ReadonlyArray<string>): State => {
+  const state: State = {
+    rows: 0,
+    firstTimestamp: undefined,
+    lastTimestamp: undefined,
+    lastStep: undefined,
+    groups: new Map(),
+    groupFiles: FileName.files(["dataset"]),
+    metrics: new Map(),
+    statistics: new Map()
+  }
+  for (const key of keys) if (!state.metrics.has(key)) enter(state, key, undefined)
+  return state
+}
+
+const step = (state: State, row: Counted): State => {
+  if (row.metrics !== undefined) {
+    state.rows++
+    state.firstTimestamp ??= row.timestamp
+    state.lastTimestamp = row.timestamp
+    if (row.step !== undefined) state.lastStep = row.step
+    const metrics = row.metrics
+    for (const key in metrics) {
+      const { group, variable } = state.metrics.get(key) ?? enter(state, key, undefined)
+      if (group.lastRow !== state.rows) draw(group, state.rows, row.step)
+      count(variable, metrics[key] ?? null)
+    }
+  }
+  const values = row.statistics?.values
+  if (values !== undefined) {
+    for (const key in values) {
+      const { variable } = state.statistics.get(key) ?? enter(state, key, splitStatistic(key))
+      count(variable, values[key] ?? null)
+    }
+  }
+  return state
+}
+
+const draw = (group: CountingGroup, row: number, step: number | undefined): void => {
+  group.lastRow = row
+  group.draws++
+  if (step === undefined || step < group.lastStep) group.ordered = false
+  else group.lastStep = step
+}
 
 const splitStatistic = (key: string): Statistic => {
   const slash = key.lastIndexOf("/")
@@ -244,13 +275,7 @@ const enter = (state: State, key: string, statistic: Statistic | undefined): Cou
   return counting
 }
 
-const count = ({ group, variable }: Counting, value: Metrics.Value, row: Row, nth: number): void => {
-  if (group.lastRow !== nth) {
-    group.lastRow = nth
-    group.draws++
-    if (row.step === undefined || row.step < group.lastStep) group.ordered = false
-    else group.lastStep = row.step
-  }
+const count = (variable: MutableVariable, value: Metrics.Value): void => {
   if (typeof value === "number") {
     variable.count++
     range(variable, value)

@@ -60,19 +60,31 @@ export class Reducer extends Context.Service<Reducer, {
 }>()("ezpz-stream/Reducer") {}
 
 // -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Reduces nothing: records are published as they are offered, without statistics.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const local: Reducer["Service"] = {
+  rank: Rank.single,
+  open: (_runId, publish) => Effect.succeed({ offer: publish, flush: Effect.void })
+}
+
+// -----------------------------------------------------------------------------
 // Layers
 // -----------------------------------------------------------------------------
 
 /**
- * The reduction of a single rank: records are published as they are offered, without statistics.
+ * The reduction of a single rank, which a run uses that is given no other.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerLocal: Layer.Layer<Reducer> = Layer.succeed(Reducer, {
-  rank: Rank.single,
-  open: (_runId, publish) => Effect.succeed({ offer: publish, flush: Effect.void })
-})
+export const layerLocal: Layer.Layer<Reducer> = Layer.succeed(Reducer, local)
 
 // -----------------------------------------------------------------------------
 // Errors

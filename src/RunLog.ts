@@ -198,7 +198,7 @@ export const pages = (
     let at = range.from ?? 0
     let line = 0
     let ended = false
-    const page = (lines: ReadonlyArray<string | Lines.Damaged>): Page => {
+    const page = (lines: ReadonlyArray<string | Lines.Damaged>, unfinished = 0): Page => {
       const entries: Array<Entry> = []
       const corrupt: Array<Corrupt> = []
       for (const text of lines) {
@@ -208,7 +208,8 @@ export const pages = (
         if ("_tag" in entry) corrupt.push({ line, reason: entry.reason })
         else entries.push(entry)
       }
-      return { entries, corrupt, end: at - splitter.pending() }
+      // A torn last line may be one that is being written: whoever reads on from `end` sees it again.
+      return { entries, corrupt, end: at - splitter.pending() - (corrupt.length > 0 ? unfinished : 0) }
     }
     const next = Effect.try({
       try: (): Page | undefined => {
@@ -218,8 +219,9 @@ export const pages = (
         at += read
         if (read > 0) return page(splitter.push(buffer.subarray(0, read)))
         ended = true
+        const unfinished = splitter.pending()
         const rest = splitter.end()
-        return rest === undefined ? undefined : page([rest])
+        return rest === undefined ? undefined : page([rest], unfinished)
       },
       catch: (cause) => new RunLogError({ path, operation: "read", cause })
     })
@@ -470,3 +472,12 @@ export class RunLogError extends Schema.TaggedError<RunLogError>()("RunLogError"
     return `Cannot ${this.operation} the log ${this.path}: ${remedies[code] ?? message}${code === "" ? "" : ` (${code})`}`
   }
 }
+
+/**
+ * Turns what {@link Writer.appendUnsafe} threw into a failure; anything else is a defect.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const failWith = (error: unknown): Effect.Effect<never, RunLogError> =>
+  error instanceof RunLogError ? Effect.fail(error) : Effect.die(error)

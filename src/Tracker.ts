@@ -1,0 +1,138 @@
+/**
+ * The backends of one run, each under its own supervision.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Backend from "./Backend.ts"
+import * as Csv from "./backend/csv/Csv.ts"
+import type { Environment } from "./Rank.ts"
+import type { Row } from "./Row.ts"
+import * as Supervisor from "./Supervisor.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/**
+ * A run's backends. None of these fails: what a backend cannot do is warned about, and the others get it all the same.
+ *
+ * `getBackend` reaches what only one backend has; undefined for a name that was not asked for or has not started yet.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tracker {
+  readonly names: ReadonlyArray<string>
+  readonly getBackend: (name: string) => Effect.Effect<Backend.Backend | undefined>
+  readonly offer: (rows: ReadonlyArray<Row>, offset: number) => void
+  readonly logTable: (name: string, table: Backend.Table) => Effect.Effect<void>
+  readonly logImage: (name: string, path: string, options?: Backend.ImageOptions) => Effect.Effect<void>
+  readonly logArtifacts: (paths: ReadonlyArray<string>) => Effect.Effect<void>
+  readonly watch: (object: unknown, options?: Backend.Config) => Effect.Effect<void>
+  readonly move: (directory: string) => Effect.Effect<void>
+  readonly drain: (timeoutMillis: number) => Effect.Effect<ReadonlyArray<Supervisor.Delivered>>
+  readonly finish: (
+    state: Backend.RunState,
+    timeoutMillis: number
+  ) => Effect.Effect<ReadonlyArray<Supervisor.Delivered>>
+}
+
+/**
+ * A backend to start, under the name it is known by.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Entry {
+  readonly name: string
+  readonly factory: Backend.Factory
+}
+
+// -----------------------------------------------------------------------------
+// Finding backends
+// -----------------------------------------------------------------------------
+
+const builtIn: ReadonlyMap<string, Backend.Factory> = new Map([["csv", Csv.factory]])
+
+/**
+ * The names backends can be asked for by.
+ *
+ * @category registry
+ * @since 0.1.0
+ */
+export const known: Effect.Effect<ReadonlyArray<string>> = Effect.map(
+  Effect.service(Backend.Registry),
+  (registry) => [...new Set([...registry.keys(), ...builtIn.keys()])].sort()
+)
+
+/**
+ * Which backends a run uses: those it names, else those of {@link Backend.layer}, else EZPZ_TRACKER_BACKENDS, else
+ * EZPZ_TRACKERS, else none. An unknown name is warned about and skipped.
+ *
+ * @category registry
+ * @since 0.1.0
+ */
+export const select = (
+  names: string | ReadonlyArray<string> | undefined,
+  environment: Environment
+): Effect.Effect<ReadonlyArray<Entry>> =>
+  Effect.gen(function*() {
+    const asked = names ?? (yield* Effect.service(Backend.Selection)) ?? environment["EZPZ_TRACKER_BACKENDS"] ??
+      environment["EZPZ_TRACKERS"] ?? []
+    const registry = yield* Effect.service(Backend.Registry)
+    const entries: Array<Entry> = []
+    for (const name of Backend.parseNames(asked)) {
+      const factory = registry.get(name) ?? builtIn.get(name)
+      if (factory !== undefined) entries.push({ name, factory })
+      else yield* Effect.logWarning(`Unknown backend "${name}" is skipped. Known: ${(yield* known).join(", ")}, none`)
+    }
+    return entries
+  })
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Starts the backends of a run. They end with the scope.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: {
+  readonly entries: ReadonlyArray<Entry>
+  readonly context: Omit<Backend.Context, "checkpoint">
+  readonly log: () => string
+  readonly cursor: (backend: string) => string
+  readonly lastSeq: number
+}): Effect.Effect<Tracker, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { context, cursor, entries, lastSeq, log } = options
+    const backends = yield* Effect.forEach(entries, ({ factory, name }) =>
+      Supervisor.supervise({ name, factory, context, log, cursor: () => cursor(name), lastSeq }))
+
+    const each = (operation: string, call: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>) =>
+      Effect.forEach(backends, (supervised) => supervised.attempt(operation, call), {
+        concurrency: "unbounded",
+        discard: true
+      })
+
+    return {
+      names: entries.map((entry) => entry.name),
+      getBackend: (name) => backends.find((supervised) => supervised.name === name)?.backend ?? Effect.undefined,
+      offer: (rows, offset) => {
+        for (const backend of backends) backend.offer(rows, offset)
+      },
+      logTable: (name, table) => each("logTable", (backend) => backend.logTable(name, table)),
+      logImage: (name, path, image) => each("logImage", (backend) => backend.logImage(name, path, image)),
+      logArtifacts: (paths) => each("logArtifacts", (backend) => backend.logArtifacts(paths)),
+      watch: (object, watching) => each("watch", (backend) => backend.watch(object, watching)),
+      move: (directory) => each("move", (backend) => backend.move(directory)),
+      drain: (timeout) =>
+        Effect.forEach(backends, (supervised) => supervised.drain(timeout), { concurrency: "unbounded" }),
+      finish: (state, timeout) =>
+        Effect.forEach(backends, (supervised) => supervised.finish(state, timeout), { concurrency: "unbounded" })
+    }
+  })

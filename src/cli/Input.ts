@@ -1,0 +1,71 @@
+/**
+ * Where lines come from: standard input, a file or FIFO, a file that still grows.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import * as Fs from "node:fs"
+import { failure, type ExitWith, usage } from "./Exit.ts"
+
+/** Bytes, and how many there will be, if that is known. */
+export interface Input {
+  readonly name: string
+  readonly bytes: Stream.Stream<Uint8Array, ExitWith>
+  readonly size: number | undefined
+}
+
+const chunkSize = 1024 * 1024
+const followMillis = 200
+
+export const stdin: Effect.Effect<Input, never, Stdio.Stdio> = Effect.gen(function*() {
+  const stdio = yield* Stdio.Stdio
+  const stat = yield* Effect.option(Effect.try(() => Fs.fstatSync(0)))
+  return {
+    name: "standard input",
+    bytes: Stream.mapError(stdio.stdin, (error) => failure(`Standard input cannot be read: ${error.message}`)),
+    size: Option.isSome(stat) && stat.value.isFile() ? stat.value.size : undefined
+  }
+})
+
+/** `follow`: at the end of the file, wait for more; a file that was truncated is read from its start. */
+export const file = (path: string, follow: boolean): Effect.Effect<Input, ExitWith> =>
+  Effect.gen(function*() {
+    const stat = yield* Effect.try({
+      try: () => Fs.statSync(path),
+      catch: () => usage(`There is no file ${path}.`)
+    })
+    if (stat.isDirectory()) return yield* usage(`${path} is a directory. To fold a run again: ezpz-stream finalize ${path}`)
+    const regular = stat.isFile()
+    return {
+      name: path,
+      bytes: read(path, regular, follow && regular),
+      size: regular && !follow ? stat.size : undefined
+    }
+  })
+
+const read = (path: string, regular: boolean, follow: boolean): Stream.Stream<Uint8Array, ExitWith> => {
+  const cannot = (error: unknown) =>
+    failure(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, ExitWith> => Effect.tryPromise({ try: run, catch: cannot })
+  return Stream.unwrap(Effect.gen(function*() {
+    const handle = yield* Effect.acquireRelease(
+      attempt(() => Fs.promises.open(path, "r")),
+      // A read of a FIFO that nobody writes to never returns, and closing waits for it: the end of the process closes it.
+      (opened) => regular ? Effect.ignore(attempt(() => opened.close())) : Effect.void
+    )
+    let at = 0
+    const next: Effect.Effect<Uint8Array | undefined, ExitWith> = Effect.gen(function*() {
+      const buffer = Buffer.allocUnsafe(chunkSize)
+      while (true) {
+        const { bytesRead } = yield* attempt(() => handle.read(buffer, 0, chunkSize, regular ? at : null))
+        at += bytesRead
+        if (bytesRead > 0) return buffer.subarray(0, bytesRead)
+        if (!follow) return undefined
+        if ((yield* attempt(() => handle.stat())).size < at) at = 0
+        yield* Effect.sleep(followMillis)
+      }
+    })
+    return Stream.unfold(undefined, () => Effect.map(next, (bytes) => bytes && [bytes, undefined] as const))
+  }))
+}

@@ -1,0 +1,99 @@
+/**
+ * What a person sees: lines on stdout, notices on stderr, and on a terminal a progress bar below them.
+ *
+ * A closed stdout (`| head`) stops the lines and nothing else. A slow reader of stdout holds nothing up until it is 16
+ * MiB behind. Colours and the bar are for terminals only; NO_COLOR is respected.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+export class Screen extends Context.Service<Screen, {
+  /** Whole lines for stdout, `\n` included. */
+  readonly out: (text: string) => Effect.Effect<void>
+  /** Whole lines for stderr, `\n` included. */
+  readonly error: (text: string) => Effect.Effect<void>
+  /** Draws the bar anew (at most ten times a second), or does nothing where there is no terminal. */
+  readonly progress: (bar: () => Bar) => void
+  readonly clearProgress: () => void
+  readonly columns: number
+  readonly isTerminal: boolean
+  readonly color: boolean
+}>()("ezpz-stream/cli/Screen") {}
+
+/** `fraction` is undefined where the total is not known. */
+export interface Bar {
+  readonly label: string
+  readonly fraction: number | undefined
+  readonly detail: string
+}
+
+const farBehind = 16 * 1024 * 1024
+const frameMillis = 100
+
+export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
+  const { stderr, stdout } = process
+  const isTerminal = stderr.isTTY === true && process.env["TERM"] !== "dumb"
+  let open = true
+  let shown = false
+  let drawnAt = 0
+  stdout.on("error", () => {
+    if (open) stderr.write("stdout was closed; tracking goes on without it\n")
+    open = false
+  })
+  // Nobody is left to tell.
+  stderr.on("error", () => {})
+
+  const clearProgress = (): void => {
+    if (shown) stderr.write("\r\x1b[K")
+    shown = false
+  }
+
+  return {
+    out: (text) =>
+      Effect.suspend(() => {
+        if (!open || text === "") return Effect.void
+        if (stdout.isTTY === true) clearProgress()
+        stdout.write(text)
+        return stdout.writableLength < farBehind ? Effect.void : untilDrained(stdout)
+      }),
+    error: (text) =>
+      Effect.sync(() => {
+        if (text === "") return
+        clearProgress()
+        stderr.write(text)
+      }),
+    progress: (bar) => {
+      const now = performance.now()
+      if (!isTerminal || (shown && now - drawnAt < frameMillis)) return
+      drawnAt = now
+      shown = true
+      stderr.write(`\r\x1b[K${render(bar(), stderr.columns ?? 80)}`)
+    },
+    clearProgress,
+    columns: stdout.columns ?? 80,
+    isTerminal,
+    color: isTerminal && (process.env["NO_COLOR"] ?? "") === ""
+  }
+})
+
+const untilDrained = (stream: NodeJS.WriteStream): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const done = (): void => {
+      stream.off("drain", done)
+      stream.off("error", done)
+      resume(Effect.void)
+    }
+    stream.once("drain", done)
+    stream.once("error", done)
+    return Effect.sync(done)
+  })
+
+const barWidth = 24
+
+const render = ({ detail, fraction, label }: Bar, columns: number): string => {
+  const filled = Math.round(Math.min(1, fraction ?? 0) * barWidth)
+  const percent = fraction === undefined ? "" : ` ${String(Math.floor(fraction * 100)).padStart(3)}%`
+  const bar = fraction === undefined ? "" : ` ${"━".repeat(filled)}${"─".repeat(barWidth - filled)}${percent}`
+  return `${label}${bar}  ${detail}`.slice(0, columns - 1)
+}

@@ -1,0 +1,32 @@
+/**
+ * The public names, one namespace per module.
+ *
+ * @since 0.1.0
+ */
+export * as ArtifactError from "./artifact/ArtifactError.ts"
+export * as Dataset from "./artifact/Dataset.ts"
+export * as Plot from "./artifact/Plot.ts"
+export * as Report from "./artifact/Report.ts"
+export * as RunInfo from "./artifact/RunInfo.ts"
+export * as Series from "./artifact/Series.ts"
+export * as TerminalPlot from "./artifact/TerminalPlot.ts"
+export * as Backend from "./Backend.ts"
+export * as Census from "./Census.ts"
+export * as Columns from "./Columns.ts"
+export * as FileName from "./FileName.ts"
+export * as Finalize from "./Finalize.ts"
+export * as Fold from "./Fold.ts"
+export * as History from "./History.ts"
+export * as Lines from "./Lines.ts"
+export * as Metrics from "./Metrics.ts"
+export * as Moments from "./Moments.ts"
+export * as Rank from "./Rank.ts"
+export * as Reducer from "./Reducer.ts"
+export * as Row from "./Row.ts"
+export * as RunDirectory from "./RunDirectory.ts"
+export * as RunLog from "./RunLog.ts"
+export * as Secrets from "./Secrets.ts"
+export * as StopWatch from "./StopWatch.ts"
+export * as Summary from "./Summary.ts"
+export * as Supervisor from "./Supervisor.ts"
+export * as Tracker from "./Tracker.ts"
