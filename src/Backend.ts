@@ -33,6 +33,8 @@ import type { Row } from "./Row.ts"
  *   but could not acknowledge.
  * - `checkpoint` is asked after a batch was acknowledged: what it gives (JSON) is kept beside the cursor and comes back
  *   as `Context.checkpoint` when the run is resumed or synced. A file's length, a server's run id.
+ * - `restart` says that what it has does not fit the checkpoint (files removed or edited): it has begun anew, and wants
+ *   all records from the first.
  * - `move` is told that the run's directory is now another one; what was written there has not moved yet.
  * - `finish` closes the run. Nothing is asked of the backend after it.
  *
@@ -41,6 +43,7 @@ import type { Row } from "./Row.ts"
  */
 export interface Backend {
   readonly name: string
+  readonly restart: boolean
   readonly log: (rows: ReadonlyArray<Row>) => Effect.Effect<void, BackendError>
   readonly logConfig: (config: Config) => Effect.Effect<void, BackendError>
   readonly logTable: (name: string, table: Table) => Effect.Effect<void, BackendError>
@@ -132,6 +135,7 @@ type Outcome = Effect.Effect<unknown, unknown> | Promise<unknown> | void
  */
 export interface Definition {
   readonly name: string
+  readonly restart?: boolean
   readonly log: (rows: ReadonlyArray<Row>) => Outcome
   readonly logConfig?: (config: Config) => Outcome
   readonly logTable?: (name: string, table: Table) => Outcome
@@ -177,6 +181,7 @@ export const make = (definition: Definition): Backend => {
   }
   return {
     name: definition.name,
+    restart: definition.restart ?? false,
     log: (rows) => call("log", () => definition.log(rows)),
     logConfig: (config) => call("logConfig", () => definition.logConfig?.(config)),
     logTable: (name, table) => call("logTable", () => definition.logTable?.(name, table)),

@@ -164,7 +164,7 @@ export type Counted = Pick<Row, "step" | "timestamp" | "statistics"> & { readonl
  * @since 0.1.0
  */
 export const foldKnowing = (keys: ReadonlyArray<string>): Fold.Fold<Counted, Census> =>
-  Fold.make(() => start(keys), step, (state) => ({
+  Fold.make(() => start(keys), (state: State, row: Counted) => step(state, row), (state) => ({
     rows: state.rows,
     firstTimestamp: state.firstTimestamp,
     lastTimestamp: state.lastTimestamp,

@@ -15,8 +15,8 @@ import * as Path from "node:path"
 import type { ArtifactError } from "./artifact/ArtifactError.ts"
 import * as Dataset from "./artifact/Dataset.ts"
 import * as Plot from "./artifact/Plot.ts"
-import * as Report from "./artifact/Report.ts"
-import * as RunInfo from "./artifact/RunInfo.ts"
+// import * as Report from "./artifact/Report.ts"
+// import * as RunInfo from "./artifact/RunInfo.ts"
 import * as Series from "./artifact/Series.ts"
 import * as TerminalPlot from "./artifact/TerminalPlot.ts"
 import * as Backend from "./Backend.ts"
@@ -24,6 +24,7 @@ import * as Census from "./Census.ts"
 import * as Columns from "./Columns.ts"
 import * as Fold from "./Fold.ts"
 import type { Environment, Rank } from "./Rank.ts"
+import type { Row } from "./Row.ts"
 import type { Run } from "./RunDirectory.ts"
 import * as RunLog from "./RunLog.ts"
 import type * as Supervisor from "./Supervisor.ts"
@@ -146,14 +147,163 @@ const pageEntries = <B, E, R>(fold: Fold.Fold<RunLog.Entry, B, E, R>): Fold.Fold
 export const count = (logPath: string, keys: ReadonlyArray<string> = []): Effect.Effect<Count, RunLog.RunLogError> =>
   Fold.run(RunLog.pages(logPath), countingFold(keys))
 
+// -----------------------------------------------------------------------------
+// Folding a run
+// -----------------------------------------------------------------------------
+
 /**
- * The second pass, for a fold of rows.
+ * What folding needs to know beside the log.
  *
- * @category passes
+ * @category models
  * @since 0.1.0
  */
-export const pass = <B, E, R>(
-  logPath: string,
+export interface Options extends Outputs {
+  readonly logPath: string
+  readonly directory: string
+  readonly run: Run
+  readonly rank: Rank
+  readonly environment: Environment
+  readonly startedAt: number
+  readonly keys: ReadonlyArray<string>
+  readonly tracker: Tracker
+  readonly finishTimeoutMillis: number
+  readonly refused: number
+}
+
+/**
+ * Folds a run. Its log must be complete, and its backends have been offered all of it.
+ *
+ * @category folding
+ * @since 0.1.0
+ */
+export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
+  Effect.gen(function*() {
+    const { directory, environment, logPath, numChains, plots = true, tracker, warmup = 0 } = options
+    const progress = yield* Effect.service(Progress)
+    const { phase, timings } = yield* makeTimer
+
+    const counted = yield* phase("counting", count(logPath, options.keys))
+    const { census, corrupt } = counted
+
+    const maxPerGroup = plots ? (options.allPlots === true ? Infinity : 500) : 0
+    const folded = yield* phase(
+      "folding",
+      Fold.run(
+        RunLog.rows(logPath, counted.window).pipe(showRows(census.rows, progress)),
+        Fold.all({
+          datasets: Columns.fromRows(Dataset.fold(census, { directory, runId: options.run.runId, warmup }), census, warmup),
+          series: Columns.fromRows(
+            Series.fold(census, {
+              warmup,
+              maxPerGroup,
+              ...(maxPerGroup === Infinity ? { maxTotal: Infinity } : {}),
+              ...(numChains === undefined ? {} : { numChains })
+            }),
+            census,
+            warmup
+          )
+        })
+      )
+    )
+    const { notDrawn, series } = folded.series
+    const drawn = series.filter((one) => one.drawn)
+
+    const style = TerminalPlot.optionsFromEnv(environment)
+    for (const note of style.notes) yield* Effect.logWarning(note)
+    const terminalPlots = yield* phase(
+      "terminal plots",
+      Effect.forEach(drawn, (one) => TerminalPlot.draw(one, { directory, ...style.options }))
+    )
+    const pictures = yield* phase(
+      "plots",
+      Plot.draw(series, {
+        directory,
+        runId: options.run.runId,
+        onProgress: (done, total) => Effect.sync(() => progress("plots", done, total))
+      })
+    )
+
+    const files = [
+      logPath,
+      ...folded.datasets.map((dataset) => dataset.path),
+      ...pictures.plots.flatMap((plot) => [plot.png, plot.svg]),
+      ...terminalPlots.flatMap((plot) => [plot.main, plot.summary, plot.hist].filter((path) => path !== undefined))
+    ]
+    const delivered = yield* phase("backends", deliver(options, counted, pictures.plots, files))
+    return {
+      directory,
+      rows: census.rows,
+      corrupt: corrupt.length,
+      datasets: Object.fromEntries(folded.datasets.map((dataset) => [dataset.group, dataset])),
+      dataset: folded.datasets.length === 1 ? folded.datasets[0] : undefined,
+      series,
+      files: files.map((file) => Path.resolve(file)),
+      notDrawn: plots ? notDrawn : [],
+      failed: pictures.failures,
+      delivered
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// What backends get
+// -----------------------------------------------------------------------------
+
+/** The history as a table, each plot as an image, all files as artifacts; then the run is closed. */
+const deliver = (
+  { finishTimeoutMillis, logPath, run: { state }, tracker }: Options,
   counted: Count,
-  fold: Fold.Fold<import("./Row.ts").Row, B, E, R>
-): Effect.Effect<B, RunLog.RunLogError | E, R> => Fold.run(RunLog.rows(logPath, counted.window), fold)
+  plots: ReadonlyArray<Plot.PlotFile>,
+  files: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<Supervisor.Delivered>> =>
+  Effect.gen(function*() {
+    if (tracker.names.length === 0) return []
+    yield* tracker.logTable("training_history", historyTable(logPath, counted))
+    yield* Effect.forEach(plots, (plot) => tracker.logImage(plot.metric, plot.png, { caption: plot.metric }), {
+      discard: true
+    })
+    yield* tracker.logArtifacts(files)
+    return yield* tracker.finish(state === "running" ? "finished" : state, finishTimeoutMillis)
+  })
+
+/** A run's records as a table: step, timestamp, then every key in order of appearance. Read when it is asked for. */
+const historyTable = (logPath: string, { census, window }: Count): Backend.Table => {
+  const variables = census.groups.flatMap((group) => group.variables)
+  const columns = ["step", "timestamp", ...variables.map((variable) => variable.key)]
+  const keys = variables.map((variable) => variable.key)
+  return {
+    columns,
+    rows: RunLog.rows(logPath, window).pipe(
+      Stream.map((row) => {
+        const record = Backend.flat(row)
+        return [row.step, row.timestamp, ...keys.map((key) => Object.hasOwn(record, key) ? record[key] : undefined)]
+      }),
+      Stream.mapError((cause) => new Backend.BackendError({ backend: "log", operation: "logTable", cause }))
+    )
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Internal
+// -----------------------------------------------------------------------------
+
+/** Times the phases, and tells each as it begins. */
+const makeTimer = Effect.map(Effect.service(Progress), (progress) => {
+  const timings: Record<string, number> = {}
+  const phase = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.gen(function*() {
+      progress(name, 0, 0)
+      const from = yield* Clock.currentTimeMillis
+      const result = yield* effect
+      timings[name] = ((yield* Clock.currentTimeMillis) - from) / 1000
+      return result
+    })
+  return { phase, timings }
+})
+
+const showRows =
+  (total: number, progress: (phase: string, done: number, total: number) => void) =>
+  <E, R>(rows: Stream.Stream<Row, E, R>): Stream.Stream<Row, E, R> =>
+    Stream.mapAccumArray(rows, () => 0, (done, chunk) => {
+      progress("folding", done + chunk.length, total)
+      return [done + chunk.length, chunk] as const
+    })

@@ -218,7 +218,8 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     const startedAt = yield* now
     const place = yield* locate(options)
     // A scope of its own, so that `finalize` can close the log before it reads it.
-    const writing = yield* Scope.fork(yield* Effect.scope)
+    const scope = yield* Effect.scope
+    const writing = yield* Scope.fork(scope)
     yield* RunDirectory.lock(place.logPath)
     const known = yield* RunDirectory.readRun(place.logPath)
     const writer = yield* Scope.provide(
@@ -324,7 +325,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         }
         const line = formatter.format(decoded.metrics, published[0]?.statistics?.values, {
           precision,
-          ...(step === undefined ? { step: decoded.step, stepKey: decoded.stepKey } : none)
+          ...(step === undefined ? leading(decoded) : none)
         })
         return decoded.notes.length === 0 ? Effect.succeed(line) : Effect.as(tell([decoded]), line)
       })
@@ -356,7 +357,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           const from = logPath
           logPath = Path.join(target, RunDirectory.logName)
           directory = target
-          yield* RunDirectory.move(from, logPath)
+          yield* Scope.provide(RunDirectory.move(from, logPath), scope)
           yield* tracker.move(target)
         }
         run = { ...run, state, runName: finalizing.runName ?? run.runName }
@@ -370,7 +371,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           environment,
           startedAt,
           keys: options.keys ?? [],
-          report: options.reportEnabled !== false && finalizing.report !== false,
+          report: (options.reportEnabled ?? true) && (finalizing.report ?? true),
           tracker,
           finishTimeoutMillis: timeout,
           refused: finalizing.refused ?? 0
@@ -555,10 +556,7 @@ class TrackedRow implements Tracked {
   }
 
   get summary(): string {
-    return this.#summary ??= this.#formatter.format(this.metrics, this.statistics?.values, {
-      step: this.step,
-      stepKey: this.stepKey
-    })
+    return this.#summary ??= this.#formatter.format(this.metrics, this.statistics?.values, leading(this))
   }
 
   static historyOf(tracked: Tracked): History | undefined {
@@ -566,7 +564,11 @@ class TrackedRow implements Tracked {
   }
 }
 
-const none = {}
+const none: Summary.LineOptions = {}
+
+/** The step leads the line under the name it came with; one that the caller gave is not repeated to them. */
+const leading = ({ step, stepKey }: Pick<Tracked, "step" | "stepKey">): Summary.LineOptions =>
+  stepKey === undefined ? none : { step, stepKey }
 
 const closingLine = (row: Row): string =>
   row.statistics === undefined ? "" : RunLog.statisticsLine({ ...row, statistics: row.statistics })

@@ -73,6 +73,24 @@ export const privateDirectory = (logPath: string): string => {
 export const cursorPath = (logPath: string, backend: string): string =>
   Path.join(privateDirectory(logPath), `${backend.replaceAll(/[^a-z0-9_-]/gi, "_")}.cursor.json`)
 
+/**
+ * The log of a run that is named by its directory or by the log itself.
+ *
+ * @category paths
+ * @since 0.1.0
+ */
+export const findLog = (path: string): Effect.Effect<string, RunDirectoryError> =>
+  Effect.suspend(() => {
+    const stat = Fs.statSync(path, { throwIfNoEntry: false })
+    if (stat === undefined) return Effect.fail(new RunDirectoryError({ path, reason: "there is no such run" }))
+    if (!stat.isDirectory()) return Effect.succeed(path)
+    const candidates = [logName, `${Path.basename(Path.resolve(path))}.jsonl`].map((name) => Path.join(path, name))
+    const found = candidates.find((candidate) => Fs.existsSync(candidate))
+    return found === undefined
+      ? Effect.fail(new RunDirectoryError({ path, reason: `there is no ${logName} in it, so it is not a run` }))
+      : Effect.succeed(found)
+  })
+
 // -----------------------------------------------------------------------------
 // run.json
 // -----------------------------------------------------------------------------

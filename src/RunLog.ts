@@ -182,6 +182,25 @@ const isRecord = (value: unknown): value is Record<string, Metrics.Value> =>
 const chunkSize = 1024 * 1024
 
 /**
+ * Whether a file is a run log: its first line that is not blank is one of a log. A file of plain records is not, and an
+ * empty one is.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const isLog = (path: string): Effect.Effect<boolean, RunLogError> =>
+  Effect.scoped(Effect.flatMap(openFile(path, "r"), (fd) =>
+    Effect.try({
+      try: () => {
+        const bytes = Buffer.alloc(chunkSize)
+        const start = bytes.subarray(0, Fs.readSync(fd, bytes, 0, chunkSize, 0)).toString("utf8")
+        const line = start.split("\n").find((text) => text.trim() !== "")
+        return line === undefined || !("_tag" in decodeLine(line))
+      },
+      catch: (cause) => new RunLogError({ path, operation: "read", cause })
+    })))
+
+/**
  * Reads a log from a byte offset (the start of a line) to where it ends now, or to `to`.
  *
  * @category reading

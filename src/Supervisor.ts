@@ -142,7 +142,6 @@ export const supervise = (options: {
     const scope = yield* Effect.scope
     const wake = yield* Latch.make(false)
     const caughtUp = yield* Latch.make(false)
-    const started = yield* Latch.make(false)
 
     let backend: Backend.Backend | undefined
     let cursor = yield* readCursor(options.cursor())
@@ -267,7 +266,10 @@ export const supervise = (options: {
         Scope.provide(Effect.suspend(() => options.factory({ ...options.context, checkpoint: cursor.checkpoint })), scope)
       )
       backend = to
-      started.openUnsafe()
+      if (to.restart) {
+        cursor = start
+        behind = offered > 0
+      }
       yield* insist("logConfig", to.logConfig(options.context.config))
       while (true) {
         if (queue.length > 0) yield* deliverQueue(to)

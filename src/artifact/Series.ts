@@ -113,7 +113,8 @@ export interface Ridges {
  * and infinities, absent draws not among them. `std` is that of the population; without finite values all are NaN.
  *
  * Of a vector metric all elements count, and `latest` is the mean across chains. Columns cannot tell an absent value
- * from NaN: for a metric that some draws lack, `nonFinite` may be too small when warm-up draws were dropped.
+ * from NaN: `nonFinite` is too small by the NaNs of a vector metric, and by up to as many as warm-up dropped where some
+ * draws lack the metric.
  *
  * @category models
  * @since 0.1.0

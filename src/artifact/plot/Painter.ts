@@ -29,6 +29,9 @@ export interface Painter {
 const worthWorker = 8
 const maxWorkers = 4
 
+/** A picture is small: this keeps a worker from taking what it does not need. */
+const memory = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
+
 // -----------------------------------------------------------------------------
 // Constructors
 // -----------------------------------------------------------------------------
@@ -104,7 +107,7 @@ const start = (program: URL): Thread => {
     thread.answer?.(undefined)
   }
   try {
-    thread.worker = new Worker(program)
+    thread.worker = new Worker(program, { resourceLimits: memory })
   } catch {
     return thread
   }

@@ -5,16 +5,15 @@
  */
 import * as Census from "../../Census.ts"
 import * as Columns from "../../Columns.ts"
-import type { Histogram, Points, Ridges, Series, Summary } from "../Series.ts"
+import * as Moments from "../../Moments.ts"
+import type { Histogram, Points, Series, Summary } from "../Series.ts"
 import * as Bins from "./Bins.ts"
+import * as Chains from "./Chains.ts"
 import * as Stretches from "./Stretches.ts"
 
 /** How many stretches a trend has, and how many values a series needs to have one. */
 const trendStretches = 64
 const trendValues = 100
-
-/** How many rows ridges have at most. */
-const ridgeRows = 12
 
 /**
  * A group under way. `sumX` and `draws` of each stretch give its middle.
@@ -30,9 +29,6 @@ export interface Gathering {
   readonly stretches: number
   readonly sumX: Float64Array
   readonly drawsOf: Uint32Array
-  readonly rows: number
-  readonly rowFrom: Float64Array
-  readonly rowTo: Float64Array
   readonly members: Array<Member>
   readonly drawn: number
   readonly tooMany: number
@@ -42,17 +38,17 @@ export interface Gathering {
 interface Member {
   readonly variable: Census.Variable
   readonly everywhere: boolean
-  readonly moments: Stretches.Moments
+  readonly moments: Moments.Accumulator
   readonly picture: Picture | undefined
   latest: number
+  infinite: number
 }
 
 interface Picture {
   readonly raw: Stretches.Raw
   readonly histogram: Bins.Bins
   readonly spread: Spread | undefined
-  readonly ridges: ReadonlyArray<Bins.Bins>
-  readonly ridgeChains: number
+  readonly ridges: Chains.Gathered | undefined
 }
 
 interface Spread {
@@ -98,7 +94,6 @@ export const open = (group: Census.Group, settings: Settings): Gathering => {
   const { dropped, isCounter, limit, numChains } = settings
   const draws = group.draws - dropped
   const stretches = Math.min(settings.stretches, draws)
-  const rows = Math.min(ridgeRows, draws)
   const members: Array<Member> = []
   let drawn = 0
   let tooMany = 0
@@ -110,9 +105,12 @@ export const open = (group: Census.Group, settings: Settings): Gathering => {
     members.push({
       variable,
       everywhere: variable.count >= group.draws,
-      moments: Stretches.moments(Bins.scaleOf(variable.min, variable.max)),
-      picture: draw ? openPicture(variable, statistics, stretches, rows, numChains, dropped === 0) : undefined,
-      latest: NaN
+      moments: new Moments.Accumulator(),
+      picture: draw
+        ? openPicture(variable, statistics, { stretches, draws, numChains, exact: dropped === 0 })
+        : undefined,
+      latest: NaN,
+      infinite: 0
     })
   }
   return {
@@ -123,9 +121,6 @@ export const open = (group: Census.Group, settings: Settings): Gathering => {
     stretches,
     sumX: new Float64Array(stretches),
     drawsOf: new Uint32Array(stretches),
-    rows,
-    rowFrom: new Float64Array(rows).fill(NaN),
-    rowTo: new Float64Array(rows).fill(NaN),
     members,
     drawn,
     tooMany
@@ -160,15 +155,11 @@ const metricsOf = (
 const openPicture = (
   variable: Census.Variable,
   statistics: Map<string, Census.Variable>,
-  stretches: number,
-  rows: number,
-  numChains: number,
-  exact: boolean
+  sizes: { readonly stretches: number; readonly draws: number; readonly numChains: number; readonly exact: boolean }
 ): Picture => {
   const { max, min } = variable
+  const { draws, exact, numChains, stretches } = sizes
   const scale = Bins.scaleOf(min, max)
-  const ridgeChains = Math.min(variable.chains, Math.max(0, numChains))
-  const ridges = ridgeChains === 0 ? 0 : variable.leapfrogs > 0 ? Math.min(ridgeRows, variable.leapfrogs) : rows
   return {
     raw: Stretches.raw(stretches, scale),
     histogram: Bins.make(min, max, exact),
@@ -185,8 +176,7 @@ const openPicture = (
         }))
       }
       : spreadOf(statistics, stretches, exact),
-    ridges: Array.from({ length: ridges }, () => Bins.make(min, max, false)),
-    ridgeChains
+    ridges: Chains.open(variable, numChains, draws)
   }
 }
 
@@ -232,7 +222,7 @@ export const add = (self: Gathering, batch: Columns.Batch): void => {
     const column = batch.columns.get(member.variable.index)
     if (column !== undefined) {
       if (member.variable.chains === 0) addScalar(member, column, length, x, pieces)
-      else addVector(member, column, batch, x, pieces, self)
+      else addVector(member, column, batch, x, pieces)
     }
     const spread = member.picture?.spread
     if (spread?.across !== "ranks") continue
@@ -240,16 +230,6 @@ export const add = (self: Gathering, batch: Columns.Batch): void => {
       const values = source === undefined ? undefined : batch.columns.get(source)
       if (values !== undefined) Stretches.addLine(line, values, pieces, histogram)
     }
-  }
-  if (self.members.some(({ picture }) => picture !== undefined && picture.ridges.length > 0)) addRows(self, batch, x)
-}
-
-/** Where the rows of ridges begin and end on the axis. */
-const addRows = (self: Gathering, batch: Columns.Batch, x: Float64Array): void => {
-  for (let i = 0; i < batch.length; i++) {
-    const row = Stretches.stretchOf(batch.first + i, self.draws, self.rows)
-    if (self.rowFrom[row] !== self.rowFrom[row]) self.rowFrom[row] = x[i]!
-    self.rowTo[row] = x[i]!
   }
 }
 
@@ -260,7 +240,8 @@ const addScalar = (
   x: Float64Array,
   pieces: Stretches.Pieces
 ): void => {
-  Stretches.addMoments(member.moments, column, 0, length)
+  member.moments.addRange(column)
+  if (!member.everywhere) member.infinite += infinities(column)
   for (let i = length - 1; i >= 0; i--) {
     const value = column[i]!
     if (!member.everywhere && value !== value) continue
@@ -275,81 +256,28 @@ const addVector = (
   column: Float64Array,
   batch: Columns.Batch,
   x: Float64Array,
-  pieces: Stretches.Pieces,
-  self: Gathering
+  pieces: Stretches.Pieces
 ): void => {
   const { moments, picture, variable } = member
-  const width = Columns.width(variable)
-  Stretches.addMoments(moments, column, 0, batch.length * width)
-  const chains = acrossChains(column, batch.length, width, Math.max(1, variable.leapfrogs), moments.scale)
-  for (let i = batch.length - 1; i >= 0; i--) {
-    if (chains.mean[i] !== chains.mean[i]) continue
-    member.latest = chains.mean[i]!
-    break
-  }
+  moments.addRange(column)
+  member.infinite += infinities(column)
+  const across = Chains.across(column, batch.length, variable, Bins.scaleOf(variable.min, variable.max))
+  const last = across.mean.findLast((value) => value === value)
+  if (last !== undefined) member.latest = last
   if (picture === undefined) return
-  Stretches.addRaw(picture.raw, chains.first, x, pieces, undefined)
+  Stretches.addRaw(picture.raw, across.first, x, pieces, undefined)
   for (const { histogram, line, name } of picture.spread?.lines ?? []) {
-    Stretches.addLine(line, chains[name], pieces, histogram)
+    Stretches.addLine(line, across[name], pieces, histogram)
   }
-  for (let i = 0; i < batch.length * width; i++) {
-    const value = column[i]!
-    if (value - value === 0) Bins.add(picture.histogram, value)
-  }
-  addRidges(picture, variable, column, batch, self)
+  for (const value of column) if (value - value === 0) Bins.add(picture.histogram, value)
+  if (picture.ridges !== undefined) Chains.add(picture.ridges, column, batch, x)
 }
 
-/** The statistics of every draw's numbers, and the first chain (the mean of its leapfrogs). */
-const acrossChains = (column: Float64Array, length: number, width: number, leapfrogs: number, scale: number) => {
-  const result = {
-    first: new Float64Array(length).fill(NaN),
-    mean: new Float64Array(length).fill(NaN),
-    min: new Float64Array(length).fill(NaN),
-    max: new Float64Array(length).fill(NaN),
-    std: new Float64Array(length).fill(NaN)
-  }
-  for (let draw = 0; draw < length; draw++) {
-    const from = draw * width
-    const chain = Stretches.moments(scale)
-    Stretches.addMoments(chain, column, from, from + leapfrogs)
-    if (chain.count > 0) result.first[draw] = chain.mean / scale
-    Stretches.addMoments(chain, column, from + leapfrogs, from + width)
-    if (chain.count === 0) continue
-    result.mean[draw] = chain.mean / scale
-    result.min[draw] = chain.min
-    result.max[draw] = chain.max
-    result.std[draw] = Math.sqrt(chain.m2 / chain.count) / scale
-  }
-  return result
+const infinities = (values: Float64Array): number => {
+  let count = 0
+  for (const value of values) if (value === Infinity || value === -Infinity) count++
+  return count
 }
-
-const addRidges = (
-  picture: Picture,
-  variable: Census.Variable,
-  column: Float64Array,
-  batch: Columns.Batch,
-  self: Gathering
-): void => {
-  const { ridgeChains, ridges } = picture
-  if (ridges.length === 0) return
-  const width = Columns.width(variable)
-  const leapfrogs = Math.max(1, variable.leapfrogs)
-  for (let draw = 0; draw < batch.length; draw++) {
-    const row = ridges[variable.leapfrogs > 0 ? 0 : Stretches.stretchOf(batch.first + draw, self.draws, self.rows)]!
-    for (let at = draw * width; at < draw * width + ridgeChains * leapfrogs; at += leapfrogs) {
-      if (variable.leapfrogs === 0) addFinite(row, column[at]!)
-      else ridges.forEach((bins, nth) => addFinite(bins, column[at + leapfrogOf(nth, ridges.length, leapfrogs)]!))
-    }
-  }
-}
-
-const addFinite = (bins: Bins.Bins, value: number): void => {
-  if (value - value === 0) Bins.add(bins, value)
-}
-
-/** Which leapfrog step a row shows: the first, the last, and evenly between. */
-const leapfrogOf = (row: number, rows: number, leapfrogs: number): number =>
-  rows === 1 ? 0 : Math.round(row * (leapfrogs - 1) / (rows - 1))
 
 // -----------------------------------------------------------------------------
 // Finishing
@@ -401,72 +329,71 @@ const finishMember = (self: Gathering, member: Member, centre: Float64Array): Se
       max: histogram("max"),
       std: histogram("std")
     },
-    ridges: picture === undefined || picture.ridges.length === 0 ? undefined : ridgesOf(self, variable, picture.ridges),
+    ridges: picture?.ridges === undefined ? undefined : Chains.finish(picture.ridges, self.axis),
     summary: summaryOf(self, member)
   }
 }
 
 /**
- * The mean of coarser stretches, where the line goes up and down much more than they do: a smooth line needs no trend
- * drawn over it.
+ * The mean of coarser stretches, where the values are noisy enough to be seen so: a smooth line needs no trend over it.
  */
 const trendOf = (self: Gathering, raw: Stretches.Raw, points: Points): Points | undefined => {
   const values = raw.count.reduce((total, count) => total + count, 0)
+  if (values < trendValues || !isNoisy(points.y)) return undefined
   const count = Math.min(trendStretches, Math.floor(values / 10))
-  if (values < trendValues) return undefined
   const x: Array<number> = []
   const y: Array<number> = []
   for (let nth = 0; nth < count; nth++) {
     const to = Math.ceil((nth + 1) * self.stretches / count)
-    let sum = 0
     let n = 0
+    let sum = 0
     let sumX = 0
     for (let stretch = Math.ceil(nth * self.stretches / count); stretch < to; stretch++) {
       if (raw.count[stretch] === 0) continue
-      sum += raw.sum[stretch]!
       n += raw.count[stretch]!
+      sum += raw.sum[stretch]!
       sumX += self.sumX[stretch]! / self.drawsOf[stretch]! * raw.count[stretch]!
     }
     if (n === 0) continue
     x.push(sumX / n)
     y.push(sum / n / raw.scale)
   }
-  return variation(points.y) > 3 * variation(y) ? { x: Float64Array.from(x), y: Float64Array.from(y) } : undefined
+  return { x: Float64Array.from(x), y: Float64Array.from(y) }
 }
 
-/** How much a line goes up and down in all. */
-const variation = (y: ArrayLike<number>): number => {
-  let total = 0
-  for (let i = 1; i < y.length; i++) {
-    const step = Math.abs(y[i]! / 2 - y[i - 1]! / 2)
-    if (step === step) total += step
+/** Whether a line turns around at a quarter of its points or more, and mostly by more than 1/40 of its range. */
+const isNoisy = (y: Float64Array): boolean => {
+  const finite = y.filter((value) => value - value === 0)
+  const steps = finite.slice(1).map((value, i) => value / 2 - finite[i]! / 2)
+  const turns = steps.reduce(
+    (count, step, i) => i > 0 && Math.sign(step) * Math.sign(steps[i - 1]!) < 0 ? count + 1 : count,
+    0
+  )
+  const sizes = steps.map(Math.abs).sort()
+  let min = Infinity
+  let max = -Infinity
+  for (const value of finite) {
+    if (value < min) min = value
+    if (value > max) max = value
   }
-  return total
+  return turns >= steps.length / 4 && sizes[sizes.length >> 1]! >= (max / 2 - min / 2) / 40
 }
 
-const ridgesOf = (self: Gathering, variable: Census.Variable, rows: ReadonlyArray<Bins.Bins>): Ridges => {
-  const by = variable.leapfrogs > 0 ? "leapfrog" : "draw"
-  const label = (row: number): string => {
-    if (by === "leapfrog") return `leapfrog ${leapfrogOf(row, rows.length, variable.leapfrogs)}`
-    const from = Stretches.compact(self.rowFrom[row]!)
-    const to = Stretches.compact(self.rowTo[row]!)
-    return from === to ? `${self.axis} ${from}` : `${self.axis} ${from}–${to}`
-  }
-  return { by, rows: Bins.finish(rows).map((histogram, row) => ({ label: label(row), histogram })) }
-}
-
-const summaryOf = (self: Gathering, { everywhere, latest, moments, variable }: Member): Summary => {
-  const { count, infinite, m2, max, mean, min, scale } = moments
-  // Numbers that should be there: exact without warm-up and where no draw lacks the metric, else at least that many.
-  const draws = everywhere ? self.draws : Math.max(0, variable.count - self.dropped)
-  const expected = variable.chains === 0 ? draws : 0
+const summaryOf = (self: Gathering, { everywhere, infinite, latest, moments, variable }: Member): Summary => {
+  const result = moments.result()
+  const { count, max, min, nonFinite } = result
   return {
     latest,
-    mean: count === 0 ? NaN : mean / scale,
-    min: count === 0 ? NaN : min,
-    max: count === 0 ? NaN : max,
-    std: count === 0 ? NaN : Math.sqrt(m2 / count) / scale,
+    mean: Moments.mean(result),
+    min,
+    max,
+    std: Moments.std(result),
     count,
-    nonFinite: Math.max(infinite, expected - count)
+    // Where draws may lack the metric, only those that the census has counted and that warm-up cannot have dropped.
+    nonFinite: variable.chains > 0
+      ? infinite
+      : everywhere
+      ? nonFinite
+      : Math.max(infinite, variable.count - self.dropped - count)
   }
 }

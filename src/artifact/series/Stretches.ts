@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import type { Points } from "../Series.ts"
-import * as Bins from "./Bins.ts"
+import type * as Bins from "./Bins.ts"
 
 // -----------------------------------------------------------------------------
 // Which draw belongs where
@@ -50,96 +50,6 @@ export const cut = (from: number, length: number, draws: number, count: number):
   }
   bounds.push(length)
   return { first, bounds }
-}
-
-// -----------------------------------------------------------------------------
-// Moments
-// -----------------------------------------------------------------------------
-
-/**
- * Count, mean and sum of squared deviations of finite values, each times a scale, their range, and how many
- * infinities came by.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Moments {
-  readonly scale: number
-  count: number
-  mean: number
-  m2: number
-  min: number
-  max: number
-  infinite: number
-}
-
-/**
- * The moments of nothing yet.
- *
- * @category moments
- * @since 0.1.0
- */
-export const moments = (scale: number): Moments => ({
-  scale,
-  count: 0,
-  mean: 0,
-  m2: 0,
-  min: Infinity,
-  max: -Infinity,
-  infinite: 0
-})
-
-/**
- * Adds `values[from..to)`: in two passes over the piece, as deviations from its first value and then from its mean, and
- * merged (Chan, Golub & LeVeque). So no digits are lost where the spread is small beside the mean, and the mean of a
- * constant is that constant.
- *
- * @category moments
- * @since 0.1.0
- */
-export const addMoments = (self: Moments, values: Float64Array, from: number, to: number): void => {
-  const scale = self.scale
-  let start = from
-  for (; start < to; start++) {
-    const value = values[start]!
-    if (value - value === 0) break
-    if (value === value) self.infinite++
-  }
-  if (start === to) return
-  const origin = values[start]! * scale
-  let count = 0
-  let sum = 0
-  let { max, min } = self
-  for (let i = start; i < to; i++) {
-    const value = values[i]!
-    if (value - value !== 0) {
-      if (value === value) self.infinite++
-      continue
-    }
-    count++
-    sum += value * scale - origin
-    if (value < min) min = value
-    if (value > max) max = value
-  }
-  self.min = min
-  self.max = max
-  const mean = sum / count
-  let m2 = 0
-  for (let i = start; i < to; i++) {
-    const value = values[i]!
-    if (value - value !== 0) continue
-    const deviation = value * scale - origin - mean
-    m2 += deviation * deviation
-  }
-  merge(self, count, origin + mean, m2)
-}
-
-const merge = (self: Moments, count: number, mean: number, m2: number): void => {
-  const total = self.count + count
-  const delta = mean - self.mean
-  self.mean = self.count === 0 ? mean : self.mean + delta * (count / total)
-  self.m2 += m2 + delta * delta * (self.count * (count / total))
-  self.count = total
 }
 
 // -----------------------------------------------------------------------------
@@ -362,19 +272,4 @@ export const linePoints = (self: Line, centre: Float64Array, gaps: boolean): Poi
     }
   }
   return { x: Float64Array.from(x), y: Float64Array.from(y) }
-}
-
-/**
- * A number for a label: integers below 10,000 in full, else three digits and `k`, `M`, `G`.
- *
- * @category labels
- * @since 0.1.0
- */
-export const compact = (value: number): string => {
-  const size = Math.abs(value)
-  if (size < 10_000) return String(Number(value.toPrecision(4)))
-  for (const [unit, name] of [[1e3, "k"], [1e6, "M"], [1e9, "G"]] as const) {
-    if (size < unit * 999.5) return `${Number((value / unit).toPrecision(3))}${name}`
-  }
-  return value.toExponential(2)
 }

@@ -198,7 +198,7 @@ const captions = (
 const legend = (layers: ReadonlyArray<Layer>, width: number, color: boolean): ReadonlyArray<Text.Line> =>
   layers.flatMap(({ inside, label, marker, paint }) => {
     if (label === undefined || inside === true) return []
-    const text = Text.line(Text.fit(`${marker.sample} ${Text.label(label)}`, width))
+    const text = Text.line(Text.fit(`${marker.sample} ${Text.label(label)}`, width).trimEnd())
     return [color ? { text: Canvas.painted(text.text, paint), width: text.width } : text]
   })
 
@@ -308,7 +308,7 @@ const draw = (plan: Plan, size: Size): Array<Text.Line> => {
   const blank = " ".repeat(gutter)
   const framed = Canvas.toLines(canvas, size.color).map((line, row) => {
     const label = yLabels.get(row)
-    const edge = label === undefined ? `${blank}│` : `${gutter === 0 ? "" : label.padStart(gutter)}┤`
+    const edge = label === undefined ? `${blank}│` : `${label.length > gutter ? blank : label.padStart(gutter)}┤`
     return { text: `${edge}${line.text}│`, width: gutter + line.width + 2 }
   })
   const bottom = Array.from({ length: columns }, (_, column) => xTicks.columns.has(column) ? "┬" : "─").join("")

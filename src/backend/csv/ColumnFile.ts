@@ -137,17 +137,17 @@ const relative = {
 
 /**
  * Opens the table of a directory: a new one in place of what is there, or, given a position, the one that is there,
- * cut back to it.
+ * cut back to it. A new one has columns for `metrics` from the start.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const open = (directory: string, position: unknown): ColumnFile => {
+export const open = (directory: string, position: unknown, metrics: ReadonlyArray<string> = []): ColumnFile => {
   const root = Path.resolve(directory)
   Files.at(root, () => Fs.mkdirSync(Path.join(root, ".ezpz", "csv"), { recursive: true }))
   const known = position === undefined ? undefined : Option.getOrUndefined(decodePosition(position))
   const resumed = known === undefined ? undefined : goOn(root, known)
-  return make(root, resumed ?? begin(root), position !== undefined && resumed === undefined)
+  return make(root, resumed ?? begin(root, metrics), position !== undefined && resumed === undefined)
 }
 
 const decodePosition = Schema.decodeUnknownOption(Position)
@@ -169,17 +169,19 @@ const openFiles = (directory: string, flags: Files.Flags): OpenFiles => {
 
 const closeFiles = (files: OpenFiles): void => Object.values(files).forEach(Files.close)
 
-const begin = (directory: string): State => {
-  Files.replace(Path.join(directory, relative.main), `${Cell.line(Layout.fixed)}\n`)
+const begin = (directory: string, metrics: ReadonlyArray<string>): State => {
+  const layout = Layout.make(metrics.map((key) => ({ kind: "metric", key })))
+  Files.replace(Path.join(directory, relative.main), `${Cell.line(layout.names)}\n`)
   const files = openFiles(directory, "r+ or new")
   try {
     Files.cut(files.tail, 0)
     Files.cut(files.columns, 0)
+    Files.append(files.columns, layout.keys.map(keyLine).join(""))
   } catch (error) {
     closeFiles(files)
     throw error
   }
-  return { files, layout: Layout.make(), header: Layout.fixed.length, rows: 0, tailRows: 0 }
+  return { files, layout, header: layout.names.length, rows: 0, tailRows: 0 }
 }
 
 /** Undefined where the files do not fit the position. */

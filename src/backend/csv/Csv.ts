@@ -75,7 +75,7 @@ export const factory = (context: Backend.Context): Effect.Effect<Csv, Backend.Ba
     const scope = yield* Effect.scope
     const one = yield* Semaphore.make(1)
     const file = yield* Effect.acquireRelease(
-      attempt("start", () => ColumnFile.open(context.directory, context.checkpoint)),
+      attempt("start", () => ColumnFile.open(context.directory, context.checkpoint, context.keys)),
       (file) => Effect.sync(file.close)
     )
     if (file.restarted) {
@@ -200,12 +200,12 @@ const tableOf = (
       }
       if (planned) return
       planned = true
-      yield* Effect.sleep(due - now).pipe(
+      yield* Effect.sleep(Math.ceil(due - now)).pipe(
         Effect.andThen(one.withPermit(Effect.suspend(() => {
           planned = false
           return settle
         }))),
-        Effect.forkIn(scope)
+        Effect.forkIn(scope, { startImmediately: true })
       )
     })
 

@@ -18,7 +18,9 @@ describe("Text", () => {
   })
 
   it("wide characters take two columns, combining marks none", () => {
-    const widths = ["loss", "損失", "👍", "e\u0301\u0323", "한글", "ｗ", "❤", "½"].map((text) => Text.width(Text.label(text)))
+    const widths = ["loss", "損失", "👍", "e\u0301\u0323", "한글", "ｗ", "❤", "½"].map((text) =>
+      Text.width(Text.label(text))
+    )
     assert.deepStrictEqual(widths, [4, 4, 2, 1, 4, 2, 1, 1])
   })
 

@@ -1,0 +1,77 @@
+/** `ezpz-stream doctor`: what is found here, and what a run would use. Never shows a credential. */
+import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { Backend, Rank, TerminalPlot, Tracker } from "../index.ts"
+import { Screen } from "./Screen.ts"
+
+export const handler = (version: string) =>
+  Effect.gen(function*() {
+    const screen = yield* Screen
+    const environment = process.env
+    const rank = Rank.fromEnvironment(environment)
+    const selected = environment["EZPZ_TRACKER_BACKENDS"] ?? environment["EZPZ_TRACKERS"]
+    const known = yield* Tracker.known
+    const names = selected === undefined ? [] : Backend.parseNames(selected)
+    const { notes } = TerminalPlot.optionsFromEnv(environment)
+    const rows: ReadonlyArray<readonly [string, string]> = [
+      ["ezpz-stream", version],
+      ["node", `${process.version} on ${process.platform}-${process.arch}, ${Os.availableParallelism()} cores`],
+      ["rank", `${rank.rank} of ${rank.worldSize} (launcher: ${rank.launcher})`],
+      ["transport", "none needed: statistics across ranks are not taken by this version"],
+      ["gpu", gpu()],
+      ["outputs", outputs()],
+      ["backends", names.length === 0 ? "none chosen (--backends, EZPZ_TRACKER_BACKENDS)" : names.join(", ")],
+      ...known.map((name) => [`  ${name}`, backendState(name)] as const),
+      ...names.filter((name) => !known.includes(name)).map((name) => [`  ${name}`, "not known, is skipped"] as const),
+      ["credentials", credentials(environment)],
+      ["terminal", terminal(screen)],
+      ...notes.map((note) => ["", note] as const)
+    ]
+    yield* screen.out(rows.map(([label, value]) => `${label.padEnd(13)} ${value}\n`).join(""))
+    return 0
+  })
+
+const backendState = (name: string): string =>
+  name === "csv" ? "ready: metrics.csv, config.json, training_history.csv in the run's directory" : "registered"
+
+/** Whether there is a driver; what is done with a GPU is not this version's. */
+const gpu = (): string => {
+  try {
+    return Fs.readFileSync("/proc/driver/nvidia/version", "utf8").split("\n")[0] ?? "NVIDIA driver"
+  } catch {
+    return Fs.existsSync("/dev/kfd") ? "AMD driver" : "none found"
+  }
+}
+
+const outputs = (): string => {
+  const directory = Path.resolve("outputs")
+  const existing = Fs.existsSync(directory) ? directory : process.cwd()
+  try {
+    Fs.accessSync(existing, Fs.constants.W_OK)
+    const { bavail, bsize } = Fs.statfsSync(existing)
+    return `${directory} can be written, ${(bavail * bsize / 2 ** 30).toFixed(1)} GiB free`
+  } catch {
+    return `${directory} cannot be written: choose another place with --outdir`
+  }
+}
+
+const credentialNames = [
+  "WANDB_API_KEY",
+  "MLFLOW_TRACKING_TOKEN",
+  "MLFLOW_TRACKING_USERNAME",
+  "MLFLOW_TRACKING_PASSWORD",
+  "AMSC_API_KEY",
+  "AM_SC_API_KEY"
+]
+
+const credentials = (environment: NodeJS.ProcessEnv): string => {
+  const found = credentialNames.filter((name) => (environment[name] ?? "") !== "")
+  const files = [".netrc", ".amsc.env"].filter((name) => Fs.existsSync(Path.join(Os.homedir(), name)))
+  const all = [...found, ...files.map((name) => `~/${name}`)]
+  return all.length === 0 ? "none found" : `${all.join(", ")} (found; values are not shown)`
+}
+
+const terminal = (screen: Screen["Service"]): string =>
+  screen.isTerminal ? `${screen.columns} columns, ${screen.color ? "with" : "no"} colour` : "stderr is not a terminal"

@@ -1,0 +1,43 @@
+/** `ezpz-stream finalize RUN`: folds a run's log again. */
+import * as Effect from "effect/Effect"
+import * as Path from "node:path"
+import { Finalize, History, RunDirectory, RunLog } from "../index.ts"
+import * as Account from "./Account.ts"
+import { failure, usage } from "./Exit.ts"
+import type { OutputOptions } from "./options.ts"
+import { Screen } from "./Screen.ts"
+import { showPhase } from "./tracking.ts"
+
+/** Backends that only write files beside the log, and may be brought up to date without asking. */
+const local = new Set(["csv"])
+
+export const handler = (path: string, options: OutputOptions) =>
+  Effect.gen(function*() {
+    const screen = yield* Screen
+    const logPath = yield* RunDirectory.findLog(path).pipe(Effect.mapError((error) => usage(error.message)))
+    if (!(yield* RunLog.isLog(logPath))) {
+      return yield* usage(`${path} is not a run's log. To track its records: ezpz-stream ${Account.quoted(path)}`)
+    }
+    const run = yield* RunDirectory.readRun(logPath)
+    const history = yield* History.make({
+      jsonlPath: logPath,
+      outdir: Path.dirname(logPath),
+      exists: "append",
+      backends: run?.backends.filter((name) => local.has(name)) ?? []
+    })
+    const finished = yield* history.finalize({
+      warmup: options.warmup,
+      numChains: options.numChains,
+      plots: !options.noPlots,
+      allPlots: options.allPlots,
+      state: run === undefined || run.state === "running" ? "killed" : run.state
+    }).pipe(Effect.provideService(Finalize.Progress, showPhase(screen)))
+    screen.clearProgress()
+    const lines = [
+      ...Account.written(finished, history),
+      ...Account.undelivered(finished.delivered, finished.directory)
+    ]
+    yield* screen.error(lines.map((line) => `${line}\n`).join(""))
+    yield* Account.showPlots(finished, screen)
+    return 0
+  }).pipe(Effect.mapError((error) => error._tag === "ExitWith" ? error : failure(error.message)))
