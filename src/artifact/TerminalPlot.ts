@@ -6,8 +6,9 @@
  * mean; `X_hist.txt` has their histograms. A metric without a spread has one pane, and a histogram if it is a time.
  * At most 120 columns by 40 rows, plain text, no colours.
  *
- * The default marker is `hd`: quadrants are heavy enough to follow, and all but every font has them in the width of a
- * letter, which a text file that is read anywhere needs; `braille` has twice the resolution where the font is right.
+ * The default marker is `hd`: quadrants are heavy enough to follow, and more fonts have them, in the width of a letter,
+ * than sextants or braille (DejaVu Sans Mono has no braille), which matters for a text that is read anywhere; `braille`
+ * is twice as fine where the font is right.
  *
  * Files: a metric's `file` (unique in its group, letters, digits, `_` and `-`) names `<file>.txt`, and `_summary` and
  * `_hist` are added to it. Where the group has a metric of that very name, `loss_hist` beside `loss`, the file belongs
@@ -29,6 +30,22 @@ import * as Text from "./tplot/Text.ts"
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
+
+/**
+ * The markers: `hd`, `fhd` and `braille` split a cell into 2x2, 2x3 and 2x4 dots, the others are one character each.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const markers = Marker.names
+
+/**
+ * The name of a marker.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MarkerName = Marker.Name
 
 /**
  * The kinds of plot: lines over steps, or histograms in their place.
@@ -292,15 +309,10 @@ const histogramChart = (series: Series, part: Part): Chart.BarChart => {
 
 const titleOf = ({ variable }: Series, part: Part): string => part === "raw" ? variable.key : `${variable.key}/${part}`
 
-/** The axis and its ends, exact where the ticks are round; and what the plot cannot show. */
-const axisLabel = ({ axis, raw, summary }: Series): string => {
-  const first = raw.x[0] ?? NaN
-  const last = raw.x[raw.x.length - 1] ?? NaN
-  const ends = Number.isFinite(first) && Number.isFinite(last) ? ` (${first} to ${last})` : ""
-  const missing = summary.nonFinite
-  return `${axis}${ends}${
-    missing === 0 ? "" : missing === 1 ? ", 1 value not finite" : `, ${missing} values not finite`
-  }`
+/** The axis, how many values a plot stands for, and how many of them it cannot show. */
+const axisLabel = ({ axis, summary: { count, nonFinite } }: Series): string => {
+  const all = count + nonFinite
+  return `${axis} (${all} ${all === 1 ? "value" : "values"}${nonFinite === 0 ? "" : `, ${nonFinite} not finite`})`
 }
 
 const time = /^(dt[a-z]?|time|times|duration|elapsed|latency|seconds|secs|ms)$/

@@ -90,7 +90,7 @@ export const reason = (error: unknown): Error => {
   if (!text.startsWith("HDF5-DIAG") && text !== "") return error instanceof Error ? error : new Error(text)
   const system = /errno = \d+, error message = '([^']+)'/.exec(text)?.[1]
   const first = /#000: .*?\(\): (.*)/.exec(text)?.[1]
-  return new Error(system ?? first ?? "the HDF5 library gave no reason", { cause: error })
+  return new Error(system ?? first ?? "the HDF5 library gave no reason")
 }
 
 // -----------------------------------------------------------------------------

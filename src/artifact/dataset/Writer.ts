@@ -155,7 +155,10 @@ export const finish = (writer: Writer): void => {
 
 /** Leaves nothing behind. */
 export const abandon = (writer: Writer): void => {
-  for (const undo of [() => putAway(writer), () => fs.rmSync(writer.temporary, { force: true })]) {
+  const { temporary } = writer
+  // A file that the library cannot close (the disk is full) stays open in it: emptied, it takes no place at least.
+  const emptied = () => fs.existsSync(temporary) && fs.truncateSync(temporary)
+  for (const undo of [() => putAway(writer), emptied, () => fs.rmSync(temporary, { force: true })]) {
     try {
       undo()
     } catch {

@@ -133,6 +133,7 @@ const fewPoints = 40
  * @since 0.1.0
  */
 export const lines = (series: Series, nth: number, runId?: string): Figure => {
+  const { variable } = series
   const scale = scaleOf(series)
   const scaled = (points: Points): Points => scale.factor === 1 ? points : times(points, scale.factor)
   const over = series.mean ?? series.trend
@@ -147,7 +148,9 @@ export const lines = (series: Series, nth: number, runId?: string): Figure => {
   const empty = ys === undefined
   const entries: Array<Omit<Entry, "x">> = []
   if (over !== undefined) {
-    const own = series.spread === "chains" ? "first chain" : series.spread === "ranks" ? "rank 0" : "values"
+    const own = series.spread === "chains"
+      ? "first chain"
+      : variable.statistic?.name ?? (series.spread === "ranks" ? "rank 0" : "values")
     entries.push({ label: own, mark: "line", width: raw.width, opacity: raw.opacity })
     entries.push({
       label: series.mean === undefined ? "trend" : `mean of ${series.spread}`,
@@ -160,7 +163,7 @@ export const lines = (series: Series, nth: number, runId?: string): Figure => {
   const yTicks = empty ? Ticks.none : Ticks.make(padded(ys, 0.05), 6, { shift: scale.shift })
   return {
     ...frame({
-      title: series.variable.key,
+      title: variable.key,
       subtitle: subtitle(series, runId),
       x: empty ? Ticks.none : stepTicks(xs ?? [0, 0], drawn),
       xTitle: series.axis,

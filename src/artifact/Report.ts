@@ -1,0 +1,515 @@
+/**
+ * The report of a run: report.md, Markdown as GitHub, GitLab and editors show it.
+ *
+ * First what the run was and what of it is missing, then its environment, config and datasets, the numbers of every
+ * metric in one table per group, and a section per plot. Links are relative to the report, so that a run's folder can be
+ * moved or put into a repository as it is.
+ *
+ * Names, values and messages come from elsewhere and may hold anything: they are set as code, cut when they are long,
+ * and can neither end a table cell nor become Markdown or HTML. A report stays readable, and small, however many metrics
+ * there are: what goes beyond its limits is counted.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Path from "node:path"
+import type * as Census from "../Census.ts"
+import { escaped } from "../internal/oneLine.ts"
+import type { ArtifactError } from "./ArtifactError.ts"
+import { type RunInfo, writeText } from "./RunInfo.ts"
+import * as Series from "./Series.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/**
+ * What a report is made from. Paths are absolute, or relative to the report.
+ *
+ * `notDrawn` counts the metrics of each group that were beyond the limits of plots, `failures` are the plots that could
+ * not be written, `corrupt` the lines of the log that could not be read (some of `info.counts.corrupt`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Input {
+  readonly info: RunInfo
+  readonly census: Census.Census
+  readonly series: ReadonlyArray<Series.Series>
+  readonly plots: ReadonlyArray<Plot>
+  readonly terminalPlots: ReadonlyArray<TerminalPlot>
+  readonly datasets: ReadonlyArray<Dataset>
+  readonly notDrawn?: ReadonlyArray<{ readonly group: string; readonly count: number }> | undefined
+  readonly failures?: ReadonlyArray<{ readonly message: string }> | undefined
+  readonly corrupt?: ReadonlyArray<{ readonly line: number; readonly reason: string }> | undefined
+}
+
+/**
+ * The files of one picture.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Plot {
+  readonly group: string
+  readonly metric: string
+  readonly kind: "metric" | "ridge"
+  readonly png: string
+  readonly svg: string
+}
+
+/**
+ * One plot as text. `text` is shown where the metric has no picture.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TerminalPlot {
+  readonly group: string
+  readonly metric: string
+  readonly path: string
+  readonly text?: string | undefined
+}
+
+/**
+ * One dataset.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Dataset {
+  readonly group: string
+  readonly path: string
+  readonly draws: number
+  readonly variables: { readonly length: number }
+}
+
+/** Lines of the overview, sections of plots, lines of other tables, and items of lists: at most so many. */
+const maxMetrics = 1000
+const maxSections = 250
+const maxRows = 200
+const maxItems = 20
+/** Lines of a terminal plot, and characters of a name, a value or a message. */
+const maxLines = 40
+const maxLength = 200
+
+// -----------------------------------------------------------------------------
+// Rendering
+// -----------------------------------------------------------------------------
+
+/**
+ * The text of a report that stands in `directory`; the run's own unless said.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const render = (input: Input, directory: string = input.info.run.directory): string => {
+  const link = linker(directory)
+  const files = filesByMetric(input)
+  const sections = input.series.filter((series) => files.has(idOf(series)))
+  const anchors = new Map(sections.slice(0, maxSections).map((series, nth) => [series, `plot-${nth + 1}`]))
+  return [
+    ...header(input),
+    ...missing(input),
+    ...environment(input),
+    ...configuration(input.info.config),
+    ...datasets(input.datasets, link),
+    ...overview(input.series, anchors),
+    ...plots(sections, anchors, files, link),
+    ...undrawn(input)
+  ].join("\n") + "\n"
+}
+
+/**
+ * Writes report.md into a directory, and gives its path.
+ *
+ * @category writing
+ * @since 0.1.0
+ */
+export const write = (input: Input, directory: string): Effect.Effect<string, ArtifactError> => {
+  const path = Path.join(directory, "report.md")
+  return Effect.as(Effect.suspend(() => writeText("report", path, render(input, directory))), path)
+}
+
+// -----------------------------------------------------------------------------
+// Sections
+// -----------------------------------------------------------------------------
+
+type Lines = ReadonlyArray<string>
+type Link = (text: string, path: string) => string
+
+const header = ({ census, info }: Input): Lines => {
+  const { run } = info
+  const metrics = census.groups.flatMap((group) => group.variables).filter((variable) =>
+    variable.statistic === undefined
+  )
+  return [
+    `# Run ${code(run.id)}`,
+    "",
+    `Generated ${info.finalizedAt.iso} by ezpz-stream ${plain(info.provenance.version)}.`,
+    "",
+    ...table(["Run", ""], [
+      ["Project", code(run.project)],
+      ["Name", code(run.name ?? "")],
+      ["State", plain(run.state)],
+      ["Started", info.startedAt.iso],
+      ["Ended", info.endedAt.iso],
+      ["Duration", duration(info.duration)],
+      ["Records", count(info.counts.rows)],
+      ["Last step", census.lastStep === undefined ? "" : number(census.lastStep)],
+      ["Metrics", `${count(metrics.length)} in ${plural(census.groups.length, "group")}`]
+    ])
+  ]
+}
+
+const missing = ({ corrupt = [], failures = [], info }: Input): Lines => {
+  const { counts, run, undelivered } = info
+  const items: Array<string> = []
+  for (const { backend, lastFailure, records } of undelivered) {
+    const reason = lastFailure === null ? "" : ` Last failure: ${code(lastFailure)}.`
+    items.push(
+      `${plural(records, "record")} not delivered to ${code(backend)}.${reason} ` +
+        `${code(`ezpz-stream sync ${quoted(run.directory)}`)} delivers what is left.`
+    )
+  }
+  if (counts.refused > 0) items.push(`${plural(counts.refused, "input line")} refused.`)
+  if (counts.corrupt > 0) {
+    const lines = corrupt.slice(0, 5).map(({ line, reason }) => `line ${line}: ${code(reason)}`)
+    const examples = lines.length === 0 ? "" : ` (${lines.join("; ")}${counts.corrupt > lines.length ? "; …" : ""})`
+    items.push(`${plural(counts.corrupt, "line")} of the log could not be read${examples}.`)
+  }
+  if (failures.length > 0) {
+    items.push(`${plural(failures.length, "plot")} could not be written: see [Not Drawn](#not-drawn).`)
+  }
+  return items.length === 0 ? [] : ["", "## What Is Missing", "", ...items.map((item) => `- ${item}`)]
+}
+
+const environment = ({ info }: Input): Lines => {
+  const { provenance, run } = info
+  const { distributed, git, platform } = provenance
+  const variables = Object.entries(provenance.environment).map(([name, value]) => [code(name), code(value)])
+  const timings = Object.entries(info.timings).map(([phase, seconds]) => [plain(phase), seconds.toFixed(3)])
+  return [
+    "",
+    "## Environment",
+    "",
+    "### Paths",
+    "",
+    ...table(["Path", ""], [
+      ["Working directory", code(provenance.workingDirectory)],
+      ["Run", code(run.directory)]
+    ]),
+    "",
+    "### Runtime",
+    "",
+    ...table(["Runtime", ""], [
+      ["Command", code(provenance.command.map(quoted).join(" "), 1000)],
+      ["Git", git === null ? "" : gitText(git)],
+      ["Host", code(platform.host)],
+      ["User", code(platform.user ?? "")],
+      ["System", plain(`${platform.os} ${platform.arch}`)],
+      ["CPU", plain(`${platform.cores} × ${platform.cpu ?? "unknown"}`)],
+      ["Memory", `${number(Math.round(platform.memory / 2 ** 30 * 10) / 10)} GiB`],
+      ["Node", plain(platform.node)]
+    ]),
+    ...(variables.length === 0
+      ? []
+      : ["", "### Environment Variables", "", ...folded(variables.length, table(["Variable", "Value"], variables))]),
+    "",
+    "### Distributed",
+    "",
+    ...table(["Distributed", ""], [
+      ["Rank", String(distributed.rank)],
+      ["World size", String(distributed.worldSize)],
+      ["Launcher", plain(distributed.launcher)]
+    ]),
+    "",
+    "### Backends",
+    "",
+    run.backends.length === 0 ? "None." : run.backends.map((backend) => code(backend)).join(", "),
+    ...(timings.length === 0 ? [] : ["", "### Timings", "", ...table(["Phase", "Seconds"], timings, 1)])
+  ]
+}
+
+const gitText = ({ branch, commit, dirty }: NonNullable<RunInfo["provenance"]["git"]>): string =>
+  [
+    code(commit ?? "no commit"),
+    branch === null ? "" : `on ${code(branch)}`,
+    dirty === true ? "with uncommitted changes" : ""
+  ].filter((part) => part !== "").join(" ")
+
+const configuration = (config: RunInfo["config"]): Lines => {
+  const rows: Array<ReadonlyArray<string>> = []
+  let total = 0
+  const visit = (path: string, value: unknown): void => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      const entries = Object.entries(value)
+      for (const [key, member] of entries) visit(path === "" ? key : `${path}.${key}`, member)
+      if (entries.length > 0 || path === "") return
+    }
+    total++
+    if (rows.length < maxRows) rows.push([code(path), code(typeof value === "string" ? value : text(value))])
+  }
+  visit("", config)
+  if (total === 0) return []
+  return [
+    "",
+    "## Configuration",
+    "",
+    ...folded(rows.length, table(["Key", "Value"], rows)),
+    ...left(total - rows.length, "value", "is in run_info.json", "are in run_info.json")
+  ]
+}
+
+const text = (value: unknown): string =>
+  JSON.stringify(
+    value,
+    (_key, item: unknown) => typeof item === "number" && !Number.isFinite(item) ? String(item) : item
+  ) ?? ""
+
+const datasets = (all: ReadonlyArray<Dataset>, link: Link): Lines =>
+  all.length === 0 ? [] : [
+    "",
+    "## Datasets",
+    "",
+    ...table(
+      ["Group", "File", "Draws", "Variables"],
+      all.slice(0, maxRows).map((dataset) => [
+        code(dataset.group),
+        link(code(Path.basename(dataset.path)), dataset.path),
+        count(dataset.draws),
+        count(dataset.variables.length)
+      ]),
+      2
+    ),
+    ...left(all.length - maxRows, "dataset", "stands beside this report", "stand beside this report")
+  ]
+
+const overview = (all: ReadonlyArray<Series.Series>, anchors: ReadonlyMap<Series.Series, string>): Lines => {
+  if (all.length === 0) return []
+  const lines: Array<string> = ["", "## Metric Overview"]
+  const groups = new Map<string, Array<Series.Series>>()
+  for (const series of all.slice(0, maxMetrics)) {
+    const group = groups.get(series.group.name)
+    if (group === undefined) groups.set(series.group.name, [series])
+    else group.push(series)
+  }
+  for (const [name, members] of groups) {
+    if (groups.size > 1 || name !== "") lines.push("", `### ${groupTitle(name)}`)
+    lines.push(
+      "",
+      ...table(
+        ["Metric", "Latest", "Mean", "Min", "Max", "Std", "Count"],
+        members.map((series) => {
+          const { summary, variable } = series
+          const anchor = anchors.get(series)
+          const name = code(variable.key)
+          const statistic = (value: number) => summary.count === 0 ? "" : number(value)
+          return [
+            anchor === undefined ? name : `[${name}](#${anchor})`,
+            summary.count + summary.nonFinite === 0 ? "" : number(summary.latest),
+            statistic(summary.mean),
+            statistic(summary.min),
+            statistic(summary.max),
+            statistic(summary.std),
+            count(summary.count) + (summary.nonFinite === 0 ? "" : ` (and ${count(summary.nonFinite)} not finite)`)
+          ]
+        }),
+        1
+      )
+    )
+  }
+  return [...lines, ...left(all.length - maxMetrics, "metric", "is in the datasets", "are in the datasets")]
+}
+
+const plots = (
+  sections: ReadonlyArray<Series.Series>,
+  anchors: ReadonlyMap<Series.Series, string>,
+  files: ReadonlyMap<string, Files>,
+  link: Link
+): Lines => {
+  if (sections.length === 0) return []
+  const lines: Array<string> = ["", "## Plots"]
+  let group: string | undefined
+  for (const [series, anchor] of anchors) {
+    if (series.group.name !== group) {
+      group = series.group.name
+      if (group !== "") lines.push("", `### ${groupTitle(group)}`)
+    }
+    const found = files.get(idOf(series))
+    if (found !== undefined) lines.push("", ...plot(series, anchor, found, link))
+  }
+  return [
+    ...lines,
+    ...left(sections.length - maxSections, "plot", "is in the folder plots", "are in the folder plots")
+  ]
+}
+
+const plot = (series: Series.Series, anchor: string, files: Files, link: Link): Lines => {
+  const { pictures, texts } = files
+  const shown = texts.find((each) => each.text !== undefined)
+  return [
+    `#### <a id="${anchor}"></a>${code(series.variable.key)}`,
+    "",
+    ...(pictures.length > 0
+      ? pictures.flatMap(({ metric, png }) => [`!${link(plain(metric), png)}`, ""])
+      : shown?.text === undefined
+      ? []
+      : [...fenced(shown.text), ""]),
+    `- Kind: ${kind(series, pictures)}`,
+    `- Components: ${components(series).join(", ")}`,
+    `- Points: ${count(series.raw.x.length)} from ${plural(series.variable.count, "value")}, by ${series.axis}`,
+    `- Files: ${
+      [
+        ...pictures.flatMap(({ kind, png, svg }) => {
+          const what = kind === "ridge" ? "ridge " : ""
+          return [link(`${what}png`, png), link(`${what}svg`, svg)]
+        }),
+        ...texts.map(({ path }) => link(code(Path.basename(path)), path))
+      ].join(", ")
+    }`
+  ]
+}
+
+const kind = ({ spread }: Series.Series, pictures: ReadonlyArray<Plot>): string => {
+  const lines = spread === undefined ? "values" : `values and statistics across ${spread}`
+  const kinds = pictures.length === 0
+    ? ["terminal plot"]
+    : pictures.map((each) => each.kind === "ridge" ? "ridges" : "lines")
+  return `${kinds.join(", ")} (${lines})`
+}
+
+const components = (series: Series.Series): ReadonlyArray<string> => [
+  "values",
+  ...(series.trend !== undefined && series.mean === undefined ? ["trend"] : []),
+  ...(["mean", "std", "min", "max"] as const).filter((name) => series[name] !== undefined),
+  ...(series.ridges === undefined ? [] : [`ridges by ${series.ridges.by}`])
+]
+
+const undrawn = ({ census, failures = [], notDrawn = [], series }: Input): Lines => {
+  const items: Array<string> = []
+  const listed = (what: string, keys: ReadonlyArray<string>): void => {
+    if (keys.length === 0) return
+    const shown = keys.slice(0, maxItems).map((key) => code(key)).join(", ")
+    items.push(`${what}: ${shown}${keys.length > maxItems ? ` and ${count(keys.length - maxItems)} more` : ""}.`)
+  }
+  const metrics = census.groups.flatMap((group) => group.variables).filter((variable) =>
+    variable.statistic === undefined
+  )
+  listed("Counters", series.map((each) => each.variable).filter(Series.isCounter).map((variable) => variable.key))
+  listed(
+    "Text",
+    metrics.filter((variable) => variable.count === 0 && variable.texts > 0).map((variable) => variable.key)
+  )
+  listed(
+    "Without any value",
+    metrics.filter((variable) => variable.count === 0 && variable.texts === 0).map((variable) => variable.key)
+  )
+  for (const { count: many, group } of notDrawn.slice(0, maxItems)) {
+    items.push(`${plural(many, "metric")} of ${group === "" ? "no group" : code(group)}: more than are drawn.`)
+  }
+  for (const failure of failures.slice(0, maxItems)) items.push(code(failure.message, 500))
+  if (failures.length > maxItems) items.push(`${count(failures.length - maxItems)} more plots could not be written.`)
+  return items.length === 0 ? [] : ["", "## Not Drawn", "", ...items.map((item) => `- ${item}`)]
+}
+
+// -----------------------------------------------------------------------------
+// Files of a metric
+// -----------------------------------------------------------------------------
+
+interface Files {
+  readonly pictures: Array<Plot>
+  readonly texts: Array<TerminalPlot>
+}
+
+const filesByMetric = (input: Input): ReadonlyMap<string, Files> => {
+  const found = new Map<string, Files>()
+  const of = ({ group, metric }: { readonly group: string; readonly metric: string }): Files => {
+    const id = `${group}\0${metric}`
+    const known = found.get(id) ?? { pictures: [], texts: [] }
+    found.set(id, known)
+    return known
+  }
+  for (const picture of input.plots) of(picture).pictures.push(picture)
+  for (const text of input.terminalPlots) of(text).texts.push(text)
+  return found
+}
+
+const idOf = (series: Series.Series): string => `${series.group.name}\0${series.variable.key}`
+
+// -----------------------------------------------------------------------------
+// Markdown
+// -----------------------------------------------------------------------------
+
+/** Text that is nothing but text: all that could be Markdown or HTML is written as a character reference. */
+const plain = (value: string): string =>
+  escaped(value.toWellFormed(), maxLength).replaceAll(/[^\p{L}\p{N} ,/-]/gu, (char) => `&#${char.codePointAt(0)};`)
+
+/** The same as code; in backticks where they hold it, since that can be read in the source, too. */
+const code = (value: string, max = maxLength): string => {
+  const line = escaped(value.toWellFormed(), max)
+  if (line === "") return ""
+  if (!/[`|]|^\s|\s$/.test(line)) return `\`${line}\``
+  return `<code>${line.replaceAll(/[^\p{L}\p{N} ,/-]/gu, (char) => `&#${char.codePointAt(0)};`)}</code>`
+}
+
+/** From the column `numbers` on there are numbers, which stand on the right. */
+const table = (
+  head: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  numbers = head.length
+): Lines => [
+  `| ${head.join(" | ")} |`,
+  `| ${head.map((_, i) => i >= numbers ? "---:" : ":---").join(" | ")} |`,
+  ...rows.map((row) => `| ${row.join(" | ")} |`)
+]
+
+/** A long table is folded, where the reader can. */
+const folded = (rows: number, lines: Lines): Lines =>
+  rows <= 12 ? lines : ["<details>", `<summary>${count(rows)} entries</summary>`, "", ...lines, "", "</details>"]
+
+const fenced = (value: string): Lines => {
+  const lines = value.trimEnd().split("\n")
+  const shown = lines.slice(0, maxLines).map((line) => escaped(line.toWellFormed(), 500))
+  if (lines.length > maxLines) shown.push("…")
+  const longest = Math.max(2, ...Array.from(shown.join("\n").matchAll(/`+/g), (run) => run[0].length))
+  const fence = "`".repeat(longest + 1)
+  return [`${fence}text`, ...shown, fence]
+}
+
+const left = (many: number, what: string, one: string, more: string): Lines =>
+  many <= 0 ? [] : ["", `${plural(many, `more ${what}`)} ${many === 1 ? one : more}.`]
+
+const groupTitle = (name: string): string => name === "" ? "Without a group" : code(name)
+
+const linker = (directory: string): Link => (text, path) => {
+  const relative = Path.isAbsolute(path) ? Path.relative(directory, path) : path
+  const encoded = relative.toWellFormed().split(Path.sep).map(encodeURIComponent).join("/")
+  return `[${text}](${encoded.replaceAll(/[()'!*]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)})`
+}
+
+/** An argument as a shell would want it. */
+const quoted = (argument: string): string =>
+  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
+
+// -----------------------------------------------------------------------------
+// Numbers
+// -----------------------------------------------------------------------------
+
+/** Six significant digits, and all those of an integer. */
+const number = (value: number): string =>
+  Number.isInteger(value) && Math.abs(value) < 1e15 ? String(value) : String(Number(value.toPrecision(6)))
+
+const count = (value: number): string => String(value).replaceAll(/\B(?=(?:\d{3})+$)/g, ",")
+
+const plural = (many: number, what: string): string => `${count(many)} ${what}${many === 1 ? "" : "s"}`
+
+const duration = (seconds: number): string => {
+  if (seconds < 60) return `${number(Math.round(seconds * 1000) / 1000)} s`
+  const whole = Math.round(seconds)
+  const parts = [[Math.floor(whole / 86400), "d"], [Math.floor(whole / 3600) % 24, "h"], [
+    Math.floor(whole / 60) % 60,
+    "min"
+  ], [whole % 60, "s"]] as const
+  return parts.slice(parts.findIndex(([value]) => value > 0)).map(([value, unit]) => `${value} ${unit}`).join(" ")
+}
