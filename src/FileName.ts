@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto"
 
-const maxLength = 100
+const maxLength = 88
 
 /**
  * Gives out names that are unique among those it gave out before.

@@ -15,15 +15,15 @@ import * as Path from "node:path"
 import type { ArtifactError } from "./artifact/ArtifactError.ts"
 import * as Dataset from "./artifact/Dataset.ts"
 import * as Plot from "./artifact/Plot.ts"
-// import * as Report from "./artifact/Report.ts"
-// import * as RunInfo from "./artifact/RunInfo.ts"
+import * as Report from "./artifact/Report.ts"
+import * as RunInfo from "./artifact/RunInfo.ts"
 import * as Series from "./artifact/Series.ts"
 import * as TerminalPlot from "./artifact/TerminalPlot.ts"
 import * as Backend from "./Backend.ts"
 import * as Census from "./Census.ts"
 import * as Columns from "./Columns.ts"
 import * as Fold from "./Fold.ts"
-import type { Environment, Rank } from "./Rank.ts"
+import type { Environment } from "./Rank.ts"
 import type { Row } from "./Row.ts"
 import type { Run } from "./RunDirectory.ts"
 import * as RunLog from "./RunLog.ts"
@@ -161,9 +161,10 @@ export interface Options extends Outputs {
   readonly logPath: string
   readonly directory: string
   readonly run: Run
-  readonly rank: Rank
   readonly environment: Environment
-  readonly startedAt: number
+  readonly provenance: RunInfo.Provenance
+  /** How far the backends had come when folding began. */
+  readonly delivered: ReadonlyArray<Supervisor.Delivered>
   readonly keys: ReadonlyArray<string>
   readonly tracker: Tracker
   readonly finishTimeoutMillis: number
@@ -178,7 +179,7 @@ export interface Options extends Outputs {
  */
 export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
   Effect.gen(function*() {
-    const { directory, environment, logPath, numChains, plots = true, tracker, warmup = 0 } = options
+    const { directory, environment, logPath, numChains, plots = true, warmup = 0 } = options
     const progress = yield* Effect.service(Progress)
     const { phase, timings } = yield* makeTimer
 
@@ -223,12 +224,43 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
       })
     )
 
-    const files = [
+    const made = [
       logPath,
       ...folded.datasets.map((dataset) => dataset.path),
       ...pictures.plots.flatMap((plot) => [plot.png, plot.svg]),
+      ...(plots ? [pictures.index] : []),
       ...terminalPlots.flatMap((plot) => [plot.main, plot.summary, plot.hist].filter((path) => path !== undefined))
     ]
+    const info = yield* RunInfo.collect({
+      run: options.run,
+      directory,
+      environment,
+      provenance: options.provenance,
+      endedAt: census.lastTimestamp,
+      counts: { rows: census.rows, refused: options.refused, corrupt: corrupt.length },
+      undelivered: options.delivered,
+      timings,
+      files: made.map((file) => Path.relative(directory, file))
+    })
+    const infoPath = yield* RunInfo.write(info, directory)
+    const reportPaths = options.report === false ? [] : [
+      yield* Report.write({
+        info,
+        census,
+        series,
+        plots: pictures.plots,
+        terminalPlots: drawn.map((one, i) => ({
+          group: one.group.name,
+          metric: one.variable.key,
+          path: terminalPlots[i]?.main ?? ""
+        })),
+        datasets: folded.datasets,
+        notDrawn: plots ? notDrawn : [],
+        failures: pictures.failures,
+        corrupt
+      }, directory)
+    ]
+    const files = [...made, infoPath, ...reportPaths]
     const delivered = yield* phase("backends", deliver(options, counted, pictures.plots, files))
     return {
       directory,

@@ -12,6 +12,7 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
@@ -21,10 +22,12 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as RunInfo from "./artifact/RunInfo.ts"
 import type * as Backend from "./Backend.ts"
 import * as Finalize from "./Finalize.ts"
+import * as Journal from "./Journal.ts"
 import * as Metrics from "./Metrics.ts"
-import type { Environment } from "./Rank.ts"
+import type { Environment, Rank } from "./Rank.ts"
 import * as Reducer from "./Reducer.ts"
 import type { Row } from "./Row.ts"
 import * as RunDirectory from "./RunDirectory.ts"
@@ -33,6 +36,7 @@ import * as Secrets from "./Secrets.ts"
 import * as Summary from "./Summary.ts"
 import type * as Supervisor from "./Supervisor.ts"
 import * as Tracker from "./Tracker.ts"
+import { version } from "./version.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -236,7 +240,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       ...(yield* Tracker.select(options.backends, environment)),
       ...(options.tracker ?? []).map((backend) => ({ name: backend.name, factory: () => Effect.succeed(backend) }))
     ]
-    const config = Secrets.mask(options.config ?? resumed?.config ?? {})
+    const config = Secrets.mask(options.config ?? resumed?.config ?? {}, environment)
     let run: RunDirectory.Run = {
       format: RunLog.formatVersion,
       runId,
@@ -248,11 +252,22 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       config
     }
     yield* RunDirectory.writeRun(place.logPath, run)
+    const reducer = yield* chooseReducer(options.distributedHistory)
+    const rank = reducer.rank.rank
+    // Asking git takes longer than training starts: the first records do not wait for it.
+    const provenance = yield* Effect.forkScoped(keepProvenance(place.logPath, reducer.rank, environment))
     if (writer.lastSeq === 0) yield* forgetCursors(place.logPath, run.backends)
 
     let logPath = place.logPath
     let directory = place.directory
-    const tracker = yield* Tracker.make({
+    const journal = yield* Journal.make(directory, rank)
+    yield* journal.write(resumed === undefined ? "run started" : "run resumed", {
+      runId,
+      project: run.projectName,
+      backends: entries.map((entry) => entry.name),
+      seq: writer.lastSeq
+    })
+    const tracker = yield* journal.within(Tracker.make({
       entries,
       context: {
         runId,
@@ -266,7 +281,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       log: () => logPath,
       cursor: (backend) => RunDirectory.cursorPath(logPath, backend),
       lastSeq: writer.lastSeq
-    })
+    }))
 
     // What a call to the reducer published, for that call to give back.
     let published: Array<Row> = []
@@ -276,9 +291,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       tracker.offer(rows, writer.end())
       published = published.length === 0 ? [...rows] : [...published, ...rows]
     }
-    const reducer = yield* chooseReducer(options.distributedHistory)
     const reduction = yield* reducer.open(runId, publish)
-    const rank = reducer.rank.rank
     const formatter = Summary.make({
       ...(options.precision === undefined ? {} : { precision: options.precision }),
       ...(options.style === undefined ? {} : { style: options.style }),
@@ -310,7 +323,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       const fresh = records.flatMap((decoded) => decoded.notes).filter((note) => !told.has(note) && told.size < 1000)
       if (fresh.length === 0) return Effect.void
       for (const note of fresh) told.add(note)
-      return Effect.forEach(new Set(fresh), (note) => Effect.logWarning(note), { discard: true })
+      return journal.within(Effect.forEach(new Set(fresh), (note) => Effect.logWarning(note), { discard: true }))
     }
 
     const update: History["update"] = (input, { precision, step } = {}) =>
@@ -345,12 +358,13 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       })
 
     const finalize: History["finalize"] = (finalizing = {}) =>
-      Effect.gen(function*() {
+      journal.within(Effect.gen(function*() {
         closed = true
         const timeout = (finalizing.finishTimeout ?? 60) * 1000
         const state = finalizing.state ?? "finished"
         yield* reduction.flush
-        yield* tracker.drain(timeout)
+        const delivered = yield* tracker.drain(timeout)
+        const origin = yield* Fiber.join(provenance)
         yield* Scope.close(writing, Exit.void)
         const target = yield* chooseTarget(finalizing, directory, runId)
         if (Path.resolve(target) !== Path.resolve(directory) || Path.basename(logPath) !== RunDirectory.logName) {
@@ -359,6 +373,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           directory = target
           yield* Scope.provide(RunDirectory.move(from, logPath), scope)
           yield* tracker.move(target)
+          yield* journal.move(target)
         }
         run = { ...run, state, runName: finalizing.runName ?? run.runName }
         yield* RunDirectory.writeRun(logPath, run)
@@ -367,17 +382,19 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           logPath,
           directory,
           run,
-          rank: reducer.rank,
           environment,
-          startedAt,
+          provenance: origin,
+          delivered,
           keys: options.keys ?? [],
           report: (options.reportEnabled ?? true) && (finalizing.report ?? true),
           tracker,
           finishTimeoutMillis: timeout,
           refused: finalizing.refused ?? 0
         })
-        return { ...result, runId, undelivered: result.delivered.filter((backend) => backend.undelivered > 0) }
-      })
+        const undelivered = result.delivered.filter((backend) => backend.undelivered > 0)
+        yield* journal.write("run finalized", { runId, state, records: result.rows, undelivered })
+        return { ...result, files: [...result.files, Path.resolve(journal.path())], runId, undelivered }
+      }))
 
     yield* Effect.addFinalizer(() => closed ? Effect.void : Effect.andThen(reduction.flush, tracker.drain(10_000)))
 
@@ -605,6 +622,20 @@ const projectFrom = (environment: Environment, script: string | undefined): stri
 const forgetCursors = (logPath: string, backends: ReadonlyArray<string>): Effect.Effect<void> =>
   Effect.sync(() => {
     for (const backend of backends) Fs.rmSync(RunDirectory.cursorPath(logPath, backend), { force: true })
+  })
+
+/** Where the run comes from: kept from its first start, else collected here and now. */
+const keepProvenance = (
+  logPath: string,
+  rank: Rank,
+  environment: Environment
+): Effect.Effect<RunInfo.Provenance> =>
+  Effect.gen(function*() {
+    const kept = yield* RunInfo.readProvenance(logPath)
+    if (kept !== undefined) return kept
+    const provenance = yield* RunInfo.provenance({ version, environment, rank })
+    yield* Effect.ignore(RunInfo.writeProvenance(logPath, provenance))
+    return provenance
   })
 
 const chooseReducer = (distributed: boolean | "auto" = "auto"): Effect.Effect<Reducer.Reducer["Service"]> =>

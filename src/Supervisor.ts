@@ -268,6 +268,8 @@ export const supervise = (options: {
       backend = to
       if (to.restart) {
         cursor = start
+        queue = []
+        queued = 0
         behind = offered > 0
       }
       yield* insist("logConfig", to.logConfig(options.context.config))

@@ -208,7 +208,7 @@ const environment = ({ info }: Input): Lines => {
       ["Host", code(platform.host)],
       ["User", code(platform.user ?? "")],
       ["System", plain(`${platform.os} ${platform.arch}`)],
-      ["CPU", plain(`${platform.cores} × ${platform.cpu ?? "unknown"}`)],
+      ["CPU", `${platform.cores} × ${plain(platform.cpu ?? "unknown")}`],
       ["Memory", `${number(Math.round(platform.memory / 2 ** 30 * 10) / 10)} GiB`],
       ["Node", plain(platform.node)]
     ]),
@@ -248,7 +248,7 @@ const configuration = (config: RunInfo["config"]): Lines => {
       if (entries.length > 0 || path === "") return
     }
     total++
-    if (rows.length < maxRows) rows.push([code(path), code(typeof value === "string" ? value : text(value))])
+    if (rows.length < maxRows) rows.push([code(path), code(text(value))])
   }
   visit("", config)
   if (total === 0) return []
@@ -261,8 +261,9 @@ const configuration = (config: RunInfo["config"]): Lines => {
   ]
 }
 
+/** A value as a person would write it. */
 const text = (value: unknown): string =>
-  JSON.stringify(
+  typeof value === "string" || typeof value === "number" ? String(value) : JSON.stringify(
     value,
     (_key, item: unknown) => typeof item === "number" && !Number.isFinite(item) ? String(item) : item
   ) ?? ""
@@ -358,7 +359,7 @@ const plot = (series: Series.Series, anchor: string, files: Files, link: Link): 
       : [...fenced(shown.text), ""]),
     `- Kind: ${kind(series, pictures)}`,
     `- Components: ${components(series).join(", ")}`,
-    `- Points: ${count(series.raw.x.length)} from ${plural(series.variable.count, "value")}, by ${series.axis}`,
+    `- Points: ${count(series.raw.x.length)} from ${plural(series.variable.count, "draw")}, by ${series.axis}`,
     `- Files: ${
       [
         ...pictures.flatMap(({ kind, png, svg }) => {
@@ -442,15 +443,16 @@ const idOf = (series: Series.Series): string => `${series.group.name}\0${series.
 // -----------------------------------------------------------------------------
 
 /** Text that is nothing but text: all that could be Markdown or HTML is written as a character reference. */
-const plain = (value: string): string =>
-  escaped(value.toWellFormed(), maxLength).replaceAll(/[^\p{L}\p{N} ,/-]/gu, (char) => `&#${char.codePointAt(0)};`)
+const plain = (value: string, max = maxLength): string =>
+  escaped(value.toWellFormed(), max)
+    .replaceAll(/(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])|[^\p{L}\p{N}_ ,/.()-]/gu, (char) => `&#${char.codePointAt(0)};`)
+    .replaceAll(/www(?=\.)/gi, (www) => `${www.slice(0, 2)}&#${www.charCodeAt(2)};`)
 
 /** The same as code; in backticks where they hold it, since that can be read in the source, too. */
 const code = (value: string, max = maxLength): string => {
   const line = escaped(value.toWellFormed(), max)
   if (line === "") return ""
-  if (!/[`|]|^\s|\s$/.test(line)) return `\`${line}\``
-  return `<code>${line.replaceAll(/[^\p{L}\p{N} ,/-]/gu, (char) => `&#${char.codePointAt(0)};`)}</code>`
+  return /[`|]|^\s|\s$/.test(line) ? `<code>${plain(value, max)}</code>` : `\`${line}\``
 }
 
 /** From the column `numbers` on there are numbers, which stand on the right. */
@@ -497,8 +499,11 @@ const quoted = (argument: string): string =>
 // -----------------------------------------------------------------------------
 
 /** Six significant digits, and all those of an integer. */
-const number = (value: number): string =>
-  Number.isInteger(value) && Math.abs(value) < 1e15 ? String(value) : String(Number(value.toPrecision(6)))
+const number = (value: number): string => {
+  const size = Math.abs(value)
+  if (Number.isInteger(value) && size < 1e15) return String(value)
+  return size < 1e-4 ? value.toExponential(5).replace(/\.?0+e/, "e") : String(Number(value.toPrecision(6)))
+}
 
 const count = (value: number): string => String(value).replaceAll(/\B(?=(?:\d{3})+$)/g, ",")
 

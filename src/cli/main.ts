@@ -16,7 +16,7 @@ import { ExitWith, type Signal, signalCode } from "./Exit.ts"
 import { outputFlags, runArgument, trackFlags } from "./options.ts"
 import * as Screen from "./Screen.ts"
 import * as Signals from "./Signals.ts"
-import { version } from "./version.ts"
+import { version } from "../version.ts"
 
 /** A command's code is how it ends. */
 const end = <E, R>(command: Effect.Effect<number, E, R>): Effect.Effect<void, E | ExitWith, R> =>

@@ -170,7 +170,7 @@ export const scanner = (): Scanner => {
           at = bytes.length
           return -1
         }
-
+        quoted = !quoted
         at = nextQuote + 1
       }
     }

@@ -12,7 +12,7 @@ describe("Cell", () => {
     fc.assert(fc.property(fc.double(), (value) => {
       const text = Cell.cell(value)
       assert.isTrue(Object.is(float(text), value), `${value} as ${text}`)
-      if (Number.isFinite(value) && value !== 0) assert.isAtMost(text.length, String(value).length + 4)
+      if (Number.isFinite(value) && value !== 0) assert.isAtMost(text.length, String(value).length + 5)
       assert.match(text, /^(-?\d+(\.\d+)?(e[+-]\d+)?|NaN|-?inf)$/)
     }))
   })

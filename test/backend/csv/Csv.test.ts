@@ -280,6 +280,22 @@ describe("Csv", () => {
       assert.deepStrictEqual(table(path), expected(rows))
     }))
 
+  it.effect("forgets the columns of records that a crash took before they were merged", () =>
+    Effect.gen(function*() {
+      const home = yield* directory
+      const path = Path.join(home, "metrics.csv")
+      const rows = Array.from({ length: 100 }, (_, i) => row(i + 1, { a: i }))
+      const first = yield* startProcess(home)
+      yield* first.csv.log(rows)
+      const checkpoint = kept(yield* first.csv.checkpoint)
+      yield* first.csv.log([row(101, { lost: 1 })])
+      yield* first.kill
+      const second = yield* start(home, checkpoint)
+      yield* second.log([row(101, { other: 1 })])
+      yield* second.finish("finished")
+      assert.deepStrictEqual(table(path), expected([...rows, row(101, { other: 1 })]))
+    }))
+
   it.effect("asks for everything again where the files do not fit the checkpoint", () =>
     Effect.gen(function*() {
       const rows = Array.from({ length: 20 }, (_, i) => row(i + 1, { loss: i }))

@@ -1,0 +1,277 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as fc from "fast-check"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Report from "../../src/artifact/Report.ts"
+import type { RunInfo } from "../../src/artifact/RunInfo.ts"
+import * as Series from "../../src/artifact/Series.ts"
+import * as Census from "../../src/Census.ts"
+import * as Columns from "../../src/Columns.ts"
+import * as Fold from "../../src/Fold.ts"
+import type { Metrics } from "../../src/Metrics.ts"
+
+const instant = (seconds: number) => ({ seconds, iso: new Date(seconds * 1000).toISOString() })
+
+const info: RunInfo = {
+  run: {
+    id: "run-1",
+    name: null,
+    project: "project",
+    state: "finished",
+    directory: "/runs/run-1",
+    backends: ["csv", "wandb"]
+  },
+  startedAt: instant(1000),
+  endedAt: instant(4723),
+  finalizedAt: instant(4724),
+  duration: 3723,
+  counts: { rows: 100, refused: 0, corrupt: 0 },
+  undelivered: [],
+  timings: { datasets: 0.5, plots: 2.25 },
+  files: [],
+  config: { lr: 1e-4, model: { layers: [1, 2], best: NaN }, empty: {} },
+  provenance: {
+    version: "0.1.0",
+    platform: {
+      host: "node-1",
+      user: null,
+      os: "Linux 6.1",
+      arch: "x64",
+      cpu: "A_CPU (tm)",
+      cores: 8,
+      memory: 2 ** 34,
+      node: "v22.0.0"
+    },
+    command: ["node", "train.js", "a b"],
+    workingDirectory: "/work",
+    git: { commit: "0123456789", branch: "main", dirty: true },
+    distributed: { rank: 0, worldSize: 4, localRank: 0, launcher: "Slurm" },
+    environment: { SLURM_JOB_ID: "7" }
+  }
+}
+
+/** What finalize would hand over for these records. */
+const inputOf = (records: ReadonlyArray<Metrics>, maxPerGroup?: number) =>
+  Effect.gen(function*() {
+    const rows = Stream.fromIterable(records.map((metrics, n) => ({
+      seq: n + 1,
+      step: n,
+      timestamp: n,
+      rank: 0,
+      metrics,
+      statistics: undefined
+    })))
+    const census = yield* Fold.run(rows, Census.fold)
+    const { notDrawn, series } = yield* Fold.run(
+      rows,
+      Columns.fromRows(Series.fold(census, maxPerGroup === undefined ? {} : { maxPerGroup }), census)
+    )
+    const input: Report.Input = {
+      info,
+      census,
+      series,
+      notDrawn,
+      plots: series.filter(({ drawn }) => drawn).map(({ group, variable }) => ({
+        group: group.name,
+        metric: variable.key,
+        kind: "metric",
+        png: `/runs/run-1/plots/mplot/${group.name}/${variable.file}.png`,
+        svg: `/runs/run-1/plots/mplot/${group.name}/${variable.file}.svg`
+      })),
+      terminalPlots: series.filter(({ drawn }) => drawn).map(({ group, variable }) => ({
+        group: group.name,
+        metric: variable.key,
+        path: `/runs/run-1/plots/tplot/${group.name}/${variable.file}.txt`,
+        text: `plot of ${variable.key}`
+      })),
+      datasets: census.groups.map((group) => ({
+        group: group.name,
+        path: `/runs/run-1/${group.file}.h5`,
+        draws: group.draws,
+        variables: group.variables
+      }))
+    }
+    return input
+  })
+
+const training = Array.from({ length: 100 }, (_, n): Metrics => ({
+  "train/loss": 1 / (n + 1),
+  "train/iter": n,
+  "eval/accuracy": n === 50 ? NaN : n / 100,
+  "note": "text",
+  "gone": null
+}))
+
+const section = (report: string, title: string): string => {
+  const [, after = ""] = report.split(`\n${title}\n`)
+  return after.split(/\n## /)[0] ?? ""
+}
+
+/** The cells of a line of a table, as GitHub's parser cuts them. */
+const cells = (line: string): ReadonlyArray<string> => line.replaceAll(/^\||\|$/g, "").split(/(?<!\\)\|/)
+
+describe("Report", () => {
+  it.effect("has the sections of a report, in order", () =>
+    Effect.gen(function*() {
+      const report = Report.render(yield* inputOf(training))
+      assert.deepStrictEqual(report.match(/^##? .*$/gm), [
+        "# Run `run-1`",
+        "## Environment",
+        "## Configuration",
+        "## Datasets",
+        "## Metric Overview",
+        "## Plots",
+        "## Not Drawn"
+      ])
+      assert.match(report, /^Generated 1970-01-01T01:18:44.000Z by ezpz-stream 0\.1\.0\.$/m)
+      assert.include(report, "| Duration | 1 h 2 min 3 s |")
+      assert.include(report, "| Command | `node train.js 'a b'` |")
+      assert.include(report, "| Git | `0123456789` on `main` with uncommitted changes |")
+      assert.include(report, "| `SLURM_JOB_ID` | `7` |")
+      assert.include(report, "| plots | 2.250 |")
+      assert.include(report, "| CPU | 8 × A_CPU (tm) |")
+      assert.include(section(report, "## Configuration"), "| `model.layers` | `[1,2]` |\n| `model.best` | `NaN` |")
+    }))
+
+  it.effect("sums up every metric in one line of its group's table, six digits a number, linked to its plot", () =>
+    Effect.gen(function*() {
+      const overview = section(Report.render(yield* inputOf(training)), "## Metric Overview")
+      assert.deepStrictEqual(
+        overview.match(/^### .*$/gm),
+        ["### `train`", "### `eval`", "### Without a group"].slice(0, 2)
+      )
+      assert.include(overview, "| Metric | Latest | Mean | Min | Max | Std | Count |")
+      assert.include(overview, "| [`train/loss`](#plot-1) | 0.01 | 0.0518738 | 0.01 | 1 | 0.116872 | 100 |")
+      assert.include(overview, "| `train/iter` | 99 | 49.5 | 0 | 99 | 28.8661 | 100 |")
+      assert.match(overview, /eval\/accuracy`\]\(#plot-2\) \| 0.99 \| [^\n]* \| 99 \(and 1 not finite\) \|/)
+    }))
+
+  it.effect("shows a picture, linked relative to the report, or the terminal plot where there is none", () =>
+    Effect.gen(function*() {
+      const input = yield* inputOf(training)
+      const report = Report.render(input)
+      assert.include(report, `#### <a id="plot-1"></a>\`train/loss\``)
+      assert.include(report, "![train/loss](plots/mplot/train/loss.png)")
+      assert.include(report, "[svg](plots/mplot/train/loss.svg), [`loss.txt`](plots/tplot/train/loss.txt)")
+      assert.include(report, "- Points: 100 from 100 draws, by step")
+      assert.include(Report.render(input, "/runs"), "](run-1/plots/mplot/train/loss.png)")
+
+      const long = Array.from({ length: 60 }, (_, n) => `line ${n} \`\`\`\` <b>`).join("\n")
+      const textual = section(
+        Report.render({
+          ...input,
+          plots: [],
+          terminalPlots: input.terminalPlots.map((plot) => ({ ...plot, text: long }))
+        }),
+        "## Plots"
+      )
+      assert.include(textual, "`````text\nline 0 ```` <b>\n")
+      assert.include(textual, "line 39 ```` <b>\n…\n`````")
+      assert.notInclude(textual, "line 40")
+      assert.notInclude(textual, "![")
+    }))
+
+  it.effect("says what is missing, what was not drawn, and why", () =>
+    Effect.gen(function*() {
+      const input = yield* inputOf([{ a: 1, b: 2, iter: 3, text: "x", none: null }], 1)
+      const report = Report.render({
+        ...input,
+        info: {
+          ...info,
+          counts: { rows: 1, refused: 2, corrupt: 3 },
+          undelivered: [{ backend: "wandb", records: 1234, lastFailure: "401" }]
+        },
+        corrupt: [{ line: 5, reason: "not JSON" }],
+        failures: [{ message: "The plot x could not be written" }]
+      })
+      const missing = section(report, "## What Is Missing")
+      assert.include(missing, "- 1,234 records not delivered to `wandb`. Last failure: `401`.")
+      assert.include(missing, "`ezpz-stream sync /runs/run-1` delivers what is left.")
+      assert.include(missing, "- 2 input lines refused.")
+      assert.include(missing, "- 3 lines of the log could not be read (line 5: `not JSON`; …).")
+      const undrawn = section(report, "## Not Drawn")
+      assert.include(undrawn, "- Counters: `iter`.")
+      assert.include(undrawn, "- Text: `text`.")
+      assert.include(undrawn, "- Without any value: `none`.")
+      assert.include(undrawn, "- 1 metric of no group: more than are drawn.")
+      assert.include(undrawn, "- `The plot x could not be written`")
+    }))
+
+  it.effect("lets nothing foreign end a cell, a line or a code span, or become Markdown or HTML", () =>
+    Effect.gen(function*() {
+      const hostile =
+        "a|b `c` <img src=x onerror=alert(1)>\n# h\r\n| x | [l](javascript:1) \\| \u2028\u202e *e* _u_ $x$ &lt;"
+      const input = yield* inputOf([{ [hostile]: 1, [`g${hostile}/x`]: 2, "t`": "x" }])
+      const report = Report.render({
+        ...input,
+        info: {
+          ...info,
+          run: { ...info.run, id: hostile, name: hostile, project: hostile, directory: hostile, backends: [hostile] },
+          config: { [hostile]: hostile, deep: [hostile] },
+          undelivered: [{ backend: hostile, records: 1, lastFailure: hostile }],
+          timings: { [hostile]: 1 },
+          provenance: {
+            ...info.provenance,
+            version: hostile,
+            command: [hostile],
+            workingDirectory: hostile,
+            git: { commit: hostile, branch: hostile, dirty: null },
+            platform: { ...info.provenance.platform, host: hostile, user: hostile, os: hostile, cpu: hostile },
+            distributed: { ...info.provenance.distributed, launcher: hostile },
+            environment: { [hostile]: hostile }
+          }
+        },
+        failures: [{ message: hostile }]
+      })
+      const outsideOfCode = report.replaceAll(/`[^`\n]*`/g, "")
+      assert.notMatch(outsideOfCode, /<(?!\/?(?:code|details|summary)>|a id="plot-\d+">|\/a>)/)
+      assert.notMatch(report, /^# h/m)
+      assert.notMatch(report, /\]\(javascript/)
+      assert.notMatch(report, /[\u2028\u202e\r]/)
+      for (const part of report.split(/\n\n/)) {
+        const lines = part.split("\n").filter((line) => line.startsWith("|"))
+        const columns = new Set(lines.map((line) => cells(line).length))
+        assert.isAtMost(columns.size, 1, part)
+      }
+    }))
+
+  it("never breaks a table, whatever a config holds", () => {
+    const base = Effect.runSync(inputOf([{ loss: 1 }]))
+    fc.assert(fc.property(fc.dictionary(fc.string(), fc.string()), (config) => {
+      const rows = section(Report.render({ ...base, info: { ...info, config } }), "## Configuration")
+        .split("\n").filter((line) => line.startsWith("|"))
+      assert.strictEqual(rows.length, Object.keys(config).length === 0 ? 0 : Object.keys(config).length + 2)
+      assert.isTrue(rows.every((line) => cells(line).length === 2))
+    }))
+  })
+
+  it.effect("stays small for twenty thousand metrics, and counts what it leaves out", () =>
+    Effect.gen(function*() {
+      const record: Record<string, number> = {}
+      for (let n = 0; n < 20_000; n++) record[`g${n % 40}/metric_${n}`] = n
+      const config = Object.fromEntries(Array.from({ length: 5000 }, (_, n) => [`key_${n}`, "x".repeat(10_000)]))
+      const input = yield* inputOf([record])
+      const report = Report.render({ ...input, info: { ...info, config } })
+      assert.isBelow(report.length, 500_000)
+      assert.include(report, "19,000 more metrics are in the datasets.")
+      assert.include(report, "4,800 more values are in run_info.json.")
+      assert.include(report, "750 more plots are in the folder plots.")
+    }))
+
+  it.effect("is written beside its place and renamed into it", () =>
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "report-"))),
+        (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true }))
+      )
+      const input = yield* inputOf(training)
+      const path = yield* Report.write(input, directory)
+      assert.deepStrictEqual(Fs.readdirSync(directory), ["report.md"])
+      assert.strictEqual(Fs.readFileSync(path, "utf8"), Report.render(input, directory))
+      const error = yield* Effect.flip(Report.write(input, path))
+      assert.match(error.message, /The report .* could not be written/)
+    }))
+})
