@@ -180,7 +180,8 @@ const makeBatcher = (census: Census.Census, warmup: number) => {
         if (values === undefined) continue
         for (const key in values) {
           const place = statistics.get(key)
-          if (place !== undefined) put(place, values[key] ?? null, source)
+          // A group's draws are the records with a metric of it: statistics add no draw.
+          if (place !== undefined && place.filling.lastRow === row) put(place, values[key] ?? null, source)
         }
       }
       return take()

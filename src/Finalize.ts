@@ -217,18 +217,20 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
     )
     const pictures = yield* phase(
       "plots",
-      Plot.draw(series, {
-        directory,
-        runId: options.run.runId,
-        onProgress: (done, total) => Effect.sync(() => progress("plots", done, total))
-      })
+      plots
+        ? Plot.draw(series, {
+          directory,
+          runId: options.run.runId,
+          onProgress: (done, total) => Effect.sync(() => progress("plots", done, total))
+        })
+        : Effect.succeed(noPlots)
     )
 
     const made = [
       logPath,
       ...folded.datasets.map((dataset) => dataset.path),
       ...pictures.plots.flatMap((plot) => [plot.png, plot.svg]),
-      ...(plots ? [pictures.index] : []),
+      ...(pictures.index === undefined ? [] : [pictures.index]),
       ...terminalPlots.flatMap((plot) => [plot.main, plot.summary, plot.hist].filter((path) => path !== undefined))
     ]
     const info = yield* RunInfo.collect({
@@ -317,6 +319,12 @@ const historyTable = (logPath: string, { census, window }: Count): Backend.Table
 // -----------------------------------------------------------------------------
 // Internal
 // -----------------------------------------------------------------------------
+
+const noPlots: Omit<Plot.PlotFiles, "index"> & { readonly index: undefined } = {
+  plots: [],
+  failures: [],
+  index: undefined
+}
 
 /** Times the phases, and tells each as it begins. */
 const makeTimer = Effect.map(Effect.service(Progress), (progress) => {

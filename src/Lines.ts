@@ -1,16 +1,17 @@
 /**
  * Bytes to lines, chunk by chunk, however the bytes were cut.
  *
- * A line ends with `\n`; a `\r` before it is not part of it, nor is a byte order mark at the very start. Lines are
- * decoded a chunk at a time. What cannot be a line of text (invalid UTF-8, longer than {@link maxBytes}) comes out in
- * its place as a {@link Damaged}, without being kept in memory.
+ * A line ends with `\n`; a `\r` before it is not part of it, nor is a byte order mark at the very start (`verbatim`
+ * keeps both, for who passes lines on). Lines are decoded a chunk at a time. What cannot be a line of text (invalid
+ * UTF-8, longer than {@link maxBytes}) comes out in its place as a {@link Damaged}; one that is too long is not kept in
+ * memory.
  *
  * @since 0.1.0
  */
 import { isUtf8 } from "node:buffer"
 
 /**
- * A line that is not text, and why.
+ * A line that is not text, and why. `raw` is the line as it came; of one that is too long, its first 200 bytes.
  *
  * @category models
  * @since 0.1.0
@@ -19,8 +20,7 @@ export interface Damaged {
   readonly _tag: "Damaged"
   readonly reason: string
   readonly bytes: number
-  /** What can be shown of it. */
-  readonly text: string
+  readonly raw: Buffer
 }
 
 /**
@@ -50,7 +50,9 @@ export interface Splitter {
  * @category constructors
  * @since 0.1.0
  */
-export const splitter = (limit: number = maxBytes): Splitter => {
+export const splitter = (
+  { limit = maxBytes, verbatim = false }: { readonly limit?: number; readonly verbatim?: boolean } = {}
+): Splitter => {
   let carry: Array<Buffer> = []
   let carried = 0
   let start = true
@@ -65,8 +67,8 @@ export const splitter = (limit: number = maxBytes): Splitter => {
 
   const takeCarry = (): string | Damaged => {
     const line = carried > limit
-      ? damaged(`longer than ${limit / 1024 / 1024} MiB`, carry[0] ?? Buffer.alloc(0), carried)
-      : decodeLine(Buffer.concat(carry))
+      ? overlong(limit, carry[0] ?? Buffer.alloc(0), carried)
+      : decodeLine(Buffer.concat(carry), verbatim)
     carry = []
     carried = 0
     return line
@@ -75,9 +77,9 @@ export const splitter = (limit: number = maxBytes): Splitter => {
   return {
     push: (chunk) => {
       let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-      if (start && bytes.length > 0 && carried === 0) {
+      if (start && bytes.length > 0) {
         // A mark cut in two chunks is not worth the code: three bytes never are, outside of tests.
-        if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3)
+        if (!verbatim && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3)
         start = false
       }
       const last = bytes.lastIndexOf(0x0a)
@@ -92,7 +94,7 @@ export const splitter = (limit: number = maxBytes): Splitter => {
         keep(bytes.subarray(0, from - 1))
         lines.push(takeCarry())
       }
-      if (from <= last) decodeLines(bytes.subarray(from, last), limit, lines)
+      if (from <= last) decodeLines(bytes.subarray(from, last), limit, verbatim, lines)
       if (last + 1 < bytes.length) keep(bytes.subarray(last + 1))
       return lines
     },
@@ -103,29 +105,31 @@ export const splitter = (limit: number = maxBytes): Splitter => {
 
 const shown = 200
 
-const decodeLines = (bytes: Buffer, limit: number, lines: Array<string | Damaged>): void => {
+const decodeLines = (bytes: Buffer, limit: number, verbatim: boolean, lines: Array<string | Damaged>): void => {
   if (bytes.length <= limit && isUtf8(bytes)) {
-    for (const line of bytes.toString("utf8").split("\n")) lines.push(line.endsWith("\r") ? line.slice(0, -1) : line)
+    for (const line of bytes.toString("utf8").split("\n")) lines.push(verbatim ? line : withoutReturn(line))
     return
   }
   for (let from = 0; from <= bytes.length;) {
     const at = bytes.indexOf(0x0a, from)
     const to = at < 0 ? bytes.length : at
     const line = bytes.subarray(from, to)
-    lines.push(line.length > limit ? damaged(`longer than ${limit / 1024 / 1024} MiB`, line, line.length) : decodeLine(line))
+    lines.push(line.length > limit ? overlong(limit, line, line.length) : decodeLine(line, verbatim))
     from = to + 1
   }
 }
 
-const decodeLine = (bytes: Buffer): string | Damaged => {
-  if (!isUtf8(bytes)) return damaged("not UTF-8", bytes, bytes.length)
+const decodeLine = (bytes: Buffer, verbatim: boolean): string | Damaged => {
+  if (!isUtf8(bytes)) return { _tag: "Damaged", reason: "not UTF-8", bytes: bytes.length, raw: bytes }
   const line = bytes.toString("utf8")
-  return line.endsWith("\r") ? line.slice(0, -1) : line
+  return verbatim ? line : withoutReturn(line)
 }
 
-const damaged = (reason: string, bytes: Buffer, length: number): Damaged => ({
+const withoutReturn = (line: string): string => line.endsWith("\r") ? line.slice(0, -1) : line
+
+const overlong = (limit: number, start: Buffer, bytes: number): Damaged => ({
   _tag: "Damaged",
-  reason,
-  bytes: length,
-  text: bytes.subarray(0, shown).toString("utf8")
+  reason: `longer than ${limit / 1024 / 1024} MiB`,
+  bytes,
+  raw: start.subarray(0, shown)
 })

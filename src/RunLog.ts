@@ -181,6 +181,9 @@ const isRecord = (value: unknown): value is Record<string, Metrics.Value> =>
 
 const chunkSize = 1024 * 1024
 
+/** A record's text may grow when it is flattened (`1e20`, `NaN`): what was accepted must be read again. */
+const longestLine = 6 * Lines.maxBytes
+
 /**
  * Whether a file is a run log: its first line that is not blank is one of a log. A file of plain records is not, and an
  * empty one is.
@@ -212,7 +215,7 @@ export const pages = (
 ): Stream.Stream<Page, RunLogError> =>
   Stream.unwrap(Effect.map(openFile(path, "r"), (fd) => {
     const buffer = Buffer.allocUnsafe(chunkSize)
-    const splitter = Lines.splitter()
+    const splitter = Lines.splitter({ limit: longestLine })
     const to = range.to ?? Infinity
     let at = range.from ?? 0
     let line = 0
@@ -400,7 +403,7 @@ export interface Writer {
 }
 
 /**
- * Opens a log for writing: `create` fails where one exists, `append` goes on with it (or creates it), `overwrite`
+ * Opens a log for writing: `create` fails where one has records, `append` goes on with it (or creates it), `overwrite`
  * empties it. The file is closed with the scope.
  *
  * @category writing
@@ -417,7 +420,12 @@ export const writer = (options: {
       Effect.try({ try: run, catch: (cause) => new RunLogError({ path, operation, cause }) })
     yield* attempt("create the directory of", () => Fs.mkdirSync(Path.dirname(path), { recursive: true }))
     const found = mode === "append" && Fs.existsSync(path) ? yield* tail(path) : undefined
-    const fd = yield* openFile(path, mode === "create" ? "ax" : mode === "append" ? "a" : "w")
+    // Always at the end: after a write that was taken back, the position of any other would be beyond it.
+    const fd = yield* openFile(path, "a")
+    if (mode === "create" && Fs.fstatSync(fd).size > 0) {
+      return yield* new RunLogError({ path, operation: "create", cause: Object.assign(new Error(), { code: "EEXIST" }) })
+    }
+    if (mode === "overwrite") yield* attempt("empty", () => Fs.ftruncateSync(fd))
     let end = found?.end ?? 0
 
     let torn = false

@@ -169,9 +169,9 @@ const patterns: ReadonlyArray<readonly [pattern: RegExp, replacement: string]> =
     `$1$2${masked}`
   ],
   // https://token@host, https://token:@host; user:password@ under any scheme, the password with a slash in it, too.
-  [/(https?:\/\/)[^\s/?#@:"'<>]{1,4096}(:(?:x-oauth-basic)?)?@/gi, `$1${masked}$2@`],
+  [/(https?:\/\/)[^\s/?#@:"'<>]{1,1024}(:(?:x-oauth-basic)?)?@/gi, `$1${masked}$2@`],
   [
-    /(:\/\/[^\s/?#@:[\]"'<>]{0,256}):(?:[^\s/?#"'<>]{1,4096}|(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]{1,4096})@/g,
+    /(:\/\/[^\s/?#@:[\]"'<>]{0,256}):(?:[^\s/?#"'<>]{1,1024}|(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]{1,1024})@/g,
     `$1:${masked}@`
   ],
   [/(hooks\.slack\.com\/(?:services|workflows)\/|discord(?:app)?\.com\/api\/webhooks\/)[\w/-]+/gi, `$1${masked}`],

@@ -72,7 +72,7 @@ export interface StopWatch<E = never, R = never> {
  *     record: (metrics) => Effect.sync(() => recorded.push(metrics["timing/forward/iter"])),
  *     log: false
  *   })
- *   for (let step = 0; step < 3; step++) yield* watch.measure(Effect.yieldNow)
+ *   for (let step = 0; step < 3; step++) yield* watch.measure(Effect.void)
  *   return recorded
  * })
  * assert.deepStrictEqual(Effect.runSync(program), [1, 2, 3])

@@ -25,7 +25,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import * as Census from "../Census.ts"
 import type * as Columns from "../Columns.ts"
 import * as Fold from "../Fold.ts"
@@ -40,7 +40,7 @@ import * as Writer from "./dataset/Writer.ts"
 
 /**
  * A dataset that has been written: what it holds, and where. `group` is the prefix its metrics share (empty for the
- * empty group), `path` where the file is, `draws` how many draws it has.
+ * empty group), `path` (absolute) where the file is, `draws` how many draws it has.
  *
  * @category models
  * @since 0.1.0
@@ -134,7 +134,8 @@ export const fold = (
   options: Options
 ): Fold.Fold<Columns.Batch, ReadonlyArray<DatasetFile>, ArtifactError> =>
   Fold.fromEffect(Effect.gen(function*() {
-    const { directory, runId, warmup = 0 } = options
+    const { runId, warmup = 0 } = options
+    const directory = resolve(options.directory)
     const hdf5 = yield* Effect.tryPromise({ try: Hdf5.load, catch: (cause) => cause }).pipe(
       Effect.mapError(failed(directory))
     )
@@ -256,8 +257,7 @@ const handleOf = (path: string): Effect.Effect<Hdf5.Handle, DatasetReadError> =>
   Effect.tryPromise({ try: Hdf5.load, catch: (cause) => new DatasetReadError({ path, cause }) }).pipe(
     Effect.flatMap((hdf5) =>
       attemptRead(path, () => {
-        // The system's own error where the file cannot be read: the library's says less.
-        fs.accessSync(path, fs.constants.R_OK)
+        Hdf5.check(path)
         return new hdf5.File(path, "r")
       })
     )

@@ -14,8 +14,21 @@
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
 import type * as Census from "../Census.ts"
-import { escaped } from "../internal/oneLine.ts"
 import type { ArtifactError } from "./ArtifactError.ts"
+import {
+  code,
+  count,
+  duration,
+  fenced,
+  folded,
+  linker,
+  number,
+  plain,
+  plural,
+  quoted,
+  table
+} from "./report/Markdown.ts"
+import type { Lines, Link } from "./report/Markdown.ts"
 import { type RunInfo, writeText } from "./RunInfo.ts"
 import * as Series from "./Series.ts"
 
@@ -89,9 +102,6 @@ const maxMetrics = 1000
 const maxSections = 250
 const maxRows = 200
 const maxItems = 20
-/** Lines of a terminal plot, and characters of a name, a value or a message. */
-const maxLines = 40
-const maxLength = 200
 
 // -----------------------------------------------------------------------------
 // Rendering
@@ -134,9 +144,6 @@ export const write = (input: Input, directory: string): Effect.Effect<string, Ar
 // -----------------------------------------------------------------------------
 // Sections
 // -----------------------------------------------------------------------------
-
-type Lines = ReadonlyArray<string>
-type Link = (text: string, path: string) => string
 
 const header = ({ census, info }: Input): Lines => {
   const { run } = info
@@ -438,83 +445,7 @@ const filesByMetric = (input: Input): ReadonlyMap<string, Files> => {
 
 const idOf = (series: Series.Series): string => `${series.group.name}\0${series.variable.key}`
 
-// -----------------------------------------------------------------------------
-// Markdown
-// -----------------------------------------------------------------------------
-
-/** Text that is nothing but text: all that could be Markdown or HTML is written as a character reference. */
-const plain = (value: string, max = maxLength): string =>
-  escaped(value.toWellFormed(), max)
-    .replaceAll(/(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])|[^\p{L}\p{N}_ ,/.()-]/gu, (char) => `&#${char.codePointAt(0)};`)
-    .replaceAll(/www(?=\.)/gi, (www) => `${www.slice(0, 2)}&#${www.charCodeAt(2)};`)
-
-/** The same as code; in backticks where they hold it, since that can be read in the source, too. */
-const code = (value: string, max = maxLength): string => {
-  const line = escaped(value.toWellFormed(), max)
-  if (line === "") return ""
-  return /[`|]|^\s|\s$/.test(line) ? `<code>${plain(value, max)}</code>` : `\`${line}\``
-}
-
-/** From the column `numbers` on there are numbers, which stand on the right. */
-const table = (
-  head: ReadonlyArray<string>,
-  rows: ReadonlyArray<ReadonlyArray<string>>,
-  numbers = head.length
-): Lines => [
-  `| ${head.join(" | ")} |`,
-  `| ${head.map((_, i) => i >= numbers ? "---:" : ":---").join(" | ")} |`,
-  ...rows.map((row) => `| ${row.join(" | ")} |`)
-]
-
-/** A long table is folded, where the reader can. */
-const folded = (rows: number, lines: Lines): Lines =>
-  rows <= 12 ? lines : ["<details>", `<summary>${count(rows)} entries</summary>`, "", ...lines, "", "</details>"]
-
-const fenced = (value: string): Lines => {
-  const lines = value.trimEnd().split("\n")
-  const shown = lines.slice(0, maxLines).map((line) => escaped(line.toWellFormed(), 500))
-  if (lines.length > maxLines) shown.push("…")
-  const longest = Math.max(2, ...Array.from(shown.join("\n").matchAll(/`+/g), (run) => run[0].length))
-  const fence = "`".repeat(longest + 1)
-  return [`${fence}text`, ...shown, fence]
-}
-
 const left = (many: number, what: string, one: string, more: string): Lines =>
   many <= 0 ? [] : ["", `${plural(many, `more ${what}`)} ${many === 1 ? one : more}.`]
 
 const groupTitle = (name: string): string => name === "" ? "Without a group" : code(name)
-
-const linker = (directory: string): Link => (text, path) => {
-  const relative = Path.isAbsolute(path) ? Path.relative(directory, path) : path
-  const encoded = relative.toWellFormed().split(Path.sep).map(encodeURIComponent).join("/")
-  return `[${text}](${encoded.replaceAll(/[()'!*]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)})`
-}
-
-/** An argument as a shell would want it. */
-const quoted = (argument: string): string =>
-  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
-
-// -----------------------------------------------------------------------------
-// Numbers
-// -----------------------------------------------------------------------------
-
-/** Six significant digits, and all those of an integer. */
-const number = (value: number): string => {
-  const size = Math.abs(value)
-  if (Number.isInteger(value) && size < 1e15) return String(value)
-  return size < 1e-4 ? value.toExponential(5).replace(/\.?0+e/, "e") : String(Number(value.toPrecision(6)))
-}
-
-const count = (value: number): string => String(value).replaceAll(/\B(?=(?:\d{3})+$)/g, ",")
-
-const plural = (many: number, what: string): string => `${count(many)} ${what}${many === 1 ? "" : "s"}`
-
-const duration = (seconds: number): string => {
-  if (seconds < 60) return `${number(Math.round(seconds * 1000) / 1000)} s`
-  const whole = Math.round(seconds)
-  const parts = [[Math.floor(whole / 86400), "d"], [Math.floor(whole / 3600) % 24, "h"], [
-    Math.floor(whole / 60) % 60,
-    "min"
-  ], [whole % 60, "s"]] as const
-  return parts.slice(parts.findIndex(([value]) => value > 0)).map(([value, unit]) => `${value} ${unit}`).join(" ")
-}

@@ -13,7 +13,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { execFile } from "node:child_process"
 import * as Fs from "node:fs"
 import { mkdir, rename, rm, writeFile } from "node:fs/promises"
 import * as Os from "node:os"
@@ -22,6 +21,7 @@ import * as Rank from "../Rank.ts"
 import { privateDirectory, type Run } from "../RunDirectory.ts"
 import * as Secrets from "../Secrets.ts"
 import { ArtifactError } from "./ArtifactError.ts"
+import * as Git from "./provenance/Git.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -53,27 +53,6 @@ export const Platform = Schema.Struct({
 export type Platform = typeof Platform.Type
 
 /**
- * The commit that the code was at: `dirty` says whether files that git follows differ from it, `branch` is null where
- * none is checked out. What is not known is null.
- *
- * @category models
- * @since 0.1.0
- */
-export const Git = Schema.Struct({
-  commit: Schema.NullOr(Schema.String),
-  branch: Schema.NullOr(Schema.String),
-  dirty: Schema.NullOr(Schema.Boolean)
-})
-
-/**
- * The commit that the code was at.
- *
- * @category models
- * @since 0.1.0
- */
-export type Git = typeof Git.Type
-
-/**
  * Where a run comes from. `version` is that of ezpz-stream; `command` and `environment` are masked, of the environment
  * only what matters to training and tracking is there.
  *
@@ -85,7 +64,7 @@ export const Provenance = Schema.Struct({
   platform: Platform,
   command: Schema.Array(Schema.String),
   workingDirectory: Schema.String,
-  git: Schema.NullOr(Git),
+  git: Schema.NullOr(Git.Git),
   distributed: Schema.Struct({
     rank: Schema.Number,
     worldSize: Schema.Number,
@@ -183,7 +162,7 @@ export interface ProvenanceOptions {
   readonly workingDirectory?: string | undefined
   readonly platform?: Platform | undefined
   readonly rank?: Rank.Rank | undefined
-  readonly git?: Git | null | undefined
+  readonly git?: Git.Git | null | undefined
 }
 
 /**
@@ -201,7 +180,7 @@ export const provenance = (options: ProvenanceOptions): Effect.Effect<Provenance
       platform: options.platform ?? (yield* platform),
       command: Secrets.maskArguments(argv, environment),
       workingDirectory,
-      git: options.git === undefined ? yield* git(workingDirectory, environment) : options.git,
+      git: options.git === undefined ? yield* Git.find(workingDirectory, environment) : options.git,
       distributed: options.rank ?? Rank.fromEnvironment(environment),
       environment: selectEnvironment(environment)
     }
@@ -280,93 +259,6 @@ export const selectEnvironment = (environment: Rank.Environment): { readonly [na
 }
 
 // -----------------------------------------------------------------------------
-// Git
-// -----------------------------------------------------------------------------
-
-const gitTimeout = "2 seconds"
-
-/**
- * What is checked out in a directory; null outside of a repository. Git is given 2 seconds; where it is missing, slow or
- * does not trust the directory, its files tell the commit and the branch.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const git = (directory: string, environment: Rank.Environment = process.env): Effect.Effect<Git | null> =>
-  Effect.sync(() => findRepository(directory)).pipe(
-    Effect.flatMap((repository) =>
-      repository === undefined
-        ? Effect.succeed(null)
-        : Effect.map(
-          Effect.timeoutOption(gitStatus(directory, environment), gitTimeout),
-          (status) => parseStatus(Option.getOrElse(status, () => "")) ?? readRepository(repository)
-        )
-    )
-  )
-
-const gitStatus = (directory: string, environment: Rank.Environment): Effect.Effect<string> =>
-  Effect.callback<string>((resume) => {
-    // Takes no lock, and runs nothing that the repository's own configuration names.
-    const child = execFile(
-      "git",
-      ["-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
-      { cwd: directory, env: { ...environment, GIT_OPTIONAL_LOCKS: "0", LC_ALL: "C" }, maxBuffer: 1 << 20 },
-      // Without an answer, or with more than a megabyte of it, the beginning is still good.
-      (_error, stdout) => resume(Effect.succeed(stdout))
-    )
-    return Effect.sync(() => {
-      child.kill("SIGKILL")
-      child.stdout?.destroy()
-      child.stderr?.destroy()
-      child.unref()
-    })
-  })
-
-const parseStatus = (status: string): Git | undefined => {
-  const commit = /^# branch\.oid (.+)$/m.exec(status)?.[1]
-  const branch = /^# branch\.head (.+)$/m.exec(status)?.[1]
-  if (commit === undefined || branch === undefined) return undefined
-  return {
-    commit: commit === "(initial)" ? null : commit,
-    branch: branch === "(detached)" ? null : branch,
-    dirty: /^[^#\n]/m.test(status)
-  }
-}
-
-/** The folder with HEAD, and the one with the branches: a worktree shares the latter with others. */
-interface Repository {
-  readonly head: string
-  readonly refs: string
-}
-
-const findRepository = (directory: string): Repository | undefined => {
-  for (let folder = Path.resolve(directory);; folder = Path.dirname(folder)) {
-    const dotGit = Path.join(folder, ".git")
-    const link = readText(dotGit)
-    const head = link === undefined ? dotGit : Path.resolve(folder, /^gitdir: (.+)$/m.exec(link)?.[1] ?? "")
-    if (readText(Path.join(head, "HEAD")) !== undefined) {
-      return { head, refs: Path.resolve(head, readText(Path.join(head, "commondir"))?.trim() ?? "") }
-    }
-    if (folder === Path.dirname(folder)) return undefined
-  }
-}
-
-const readRepository = ({ head, refs }: Repository): Git => {
-  const at = readText(Path.join(head, "HEAD"))?.trim() ?? ""
-  const ref = /^ref: (refs\/.+)$/.exec(at)?.[1]
-  if (ref === undefined) return { commit: isCommit(at) ? at : null, branch: null, dirty: null }
-  const loose = readText(Path.join(head, ref))?.trim() ?? readText(Path.join(refs, ref))?.trim()
-  const packed = () =>
-    readText(Path.join(refs, "packed-refs"))?.split("\n").find((line) => line.endsWith(` ${ref}`))?.split(" ")[0]
-  const commit = loose ?? packed() ?? ""
-  return { commit: isCommit(commit) ? commit : null, branch: ref.replace("refs/heads/", ""), dirty: null }
-}
-
-const isCommit = (text: string): boolean => /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text)
-
-const readText = (path: string): string | undefined => attempt(() => Fs.readFileSync(path, "utf8"))
-
-// -----------------------------------------------------------------------------
 // Keeping provenance
 // -----------------------------------------------------------------------------
 
@@ -389,7 +281,7 @@ export const writeProvenance = (logPath: string, provenance: Provenance): Effect
  */
 export const readProvenance = (logPath: string): Effect.Effect<Provenance | undefined> =>
   Effect.sync(() => {
-    const text = readText(provenancePath(logPath))
+    const text = attempt(() => Fs.readFileSync(provenancePath(logPath), "utf8"))
     return text === undefined ? undefined : Option.getOrUndefined(decodeProvenance(text))
   })
 

@@ -184,9 +184,8 @@ export const isCounter = (variable: Census.Variable): boolean => {
  *
  * @example
  * ```ts
- * import { Effect } from "effect"
+ * import { Effect, Stream } from "effect"
  * import { Census, Columns, Fold, Series } from "ezpz-stream"
- * import { Stream } from "effect"
  *
  * const rows = Stream.range(1, 100_000).pipe(
  *   Stream.map((n) => ({ seq: n, step: n, timestamp: n, rank: 0, metrics: { loss: 1 / n }, statistics: undefined }))

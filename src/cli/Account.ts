@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
-import { type History, type Supervisor, TerminalPlot } from "../index.ts"
+import { type History, type Lines, type Supervisor, TerminalPlot } from "../index.ts"
 import type { Screen } from "./Screen.ts"
 
 // -----------------------------------------------------------------------------
@@ -35,10 +35,11 @@ export const makeTally = (): Tally => ({
 const mostExplained = 20
 
 /** Counts a refused line; gives the message that explains it where it looks like a record and not too many have. */
-export const refuse = (tally: Tally, reason: string, line: string): string | undefined => {
+export const refuse = (tally: Tally, reason: string, line: string | Lines.Damaged): string | undefined => {
   tally.refused++
   count(tally, reason)
-  if (!line.trimStart().startsWith("{") || tally.explained > mostExplained) return undefined
+  const start = typeof line === "string" ? line : line.raw.toString("latin1", 0, 200)
+  if (!start.trimStart().startsWith("{") || tally.explained > mostExplained) return undefined
   tally.explained++
   return tally.explained > mostExplained
     ? "further refused lines are counted, not explained"

@@ -33,7 +33,7 @@ export const file = (path: string, follow: boolean): Effect.Effect<Input, ExitWi
   Effect.gen(function*() {
     const stat = yield* Effect.try({
       try: () => Fs.statSync(path),
-      catch: () => usage(`There is no file ${path}.`)
+      catch: (error) => usage(isMissing(error) ? `There is no file ${path}.` : `${path} cannot be read: ${reasonOf(error)}`)
     })
     if (stat.isDirectory()) return yield* usage(`${path} is a directory. To fold a run again: ezpz-stream finalize ${path}`)
     const regular = stat.isFile()
@@ -45,14 +45,15 @@ export const file = (path: string, follow: boolean): Effect.Effect<Input, ExitWi
   })
 
 const read = (path: string, regular: boolean, follow: boolean): Stream.Stream<Uint8Array, ExitWith> => {
-  const cannot = (error: unknown) =>
-    failure(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  const cannot = (error: unknown) => failure(`${path} cannot be read: ${reasonOf(error)}`)
   const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, ExitWith> => Effect.tryPromise({ try: run, catch: cannot })
   return Stream.unwrap(Effect.gen(function*() {
     const handle = yield* Effect.acquireRelease(
       attempt(() => Fs.promises.open(path, "r")),
       // A read of a FIFO that nobody writes to never returns, and closing waits for it: the end of the process closes it.
-      (opened) => regular ? Effect.ignore(attempt(() => opened.close())) : Effect.void
+      (opened) => regular ? Effect.ignore(attempt(() => opened.close())) : Effect.void,
+      // Nor does opening one.
+      { interruptible: true }
     )
     let at = 0
     const next: Effect.Effect<Uint8Array | undefined, ExitWith> = Effect.gen(function*() {
@@ -62,10 +63,20 @@ const read = (path: string, regular: boolean, follow: boolean): Stream.Stream<Ui
         at += bytesRead
         if (bytesRead > 0) return buffer.subarray(0, bytesRead)
         if (!follow) return undefined
-        if ((yield* attempt(() => handle.stat())).size < at) at = 0
+        if ((yield* attempt(() => handle.stat())).size < at) {
+          at = 0
+          // What had no line break yet never gets one.
+          return newline
+        }
         yield* Effect.sleep(followMillis)
       }
     })
     return Stream.unfold(undefined, () => Effect.map(next, (bytes) => bytes && [bytes, undefined] as const))
   }))
 }
+
+const newline = Buffer.from("\n")
+
+const reasonOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT"

@@ -1,8 +1,8 @@
 /**
  * What a person sees: lines on stdout, notices on stderr, and on a terminal a progress bar below them.
  *
- * A closed stdout (`| head`) stops the lines and nothing else. A slow reader of stdout holds nothing up until it is 16
- * MiB behind. Colours and the bar are for terminals only; NO_COLOR is respected.
+ * A closed stdout (`| head`) stops the lines and nothing else. A slow reader of stdout or stderr holds nothing up until
+ * it is 16 MiB behind. Colours and the bar are for terminals only; NO_COLOR is respected.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ export class Screen extends Context.Service<Screen, {
   /** Whole lines for stdout, `\n` included. */
   readonly out: (text: string) => Effect.Effect<void>
   /** Whole lines for stderr, `\n` included. */
-  readonly error: (text: string) => Effect.Effect<void>
+  readonly error: (text: string | Uint8Array) => Effect.Effect<void>
   /** Draws the bar anew (at most ten times a second), or does nothing where there is no terminal. */
   readonly progress: (bar: () => Bar) => void
   readonly clearProgress: () => void
@@ -34,48 +34,65 @@ const frameMillis = 100
 export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
   const { stderr, stdout } = process
   const isTerminal = stderr.isTTY === true && process.env["TERM"] !== "dumb"
-  let open = true
   let shown = false
   let drawnAt = 0
-  stdout.on("error", () => {
-    if (open) stderr.write("stdout was closed; tracking goes on without it\n")
-    open = false
-  })
-  // Nobody is left to tell.
-  stderr.on("error", () => {})
 
   const clearProgress = (): void => {
     if (shown) stderr.write("\r\x1b[K")
     shown = false
   }
 
+  // Of a closed stderr nobody is left to be told.
+  const stderrIsOpen = untilError(stderr, () => {})
+  const stdoutIsOpen = untilError(stdout, (error) => {
+    clearProgress()
+    if (stderrIsOpen()) stderr.write(`stdout ${isClosed(error) ? "was closed" : `failed: ${error.message}`}; tracking goes on without it\n`)
+  })
+  // A second signal ends the process in the middle of anything.
+  process.once("exit", clearProgress)
+
   return {
     out: (text) =>
       Effect.suspend(() => {
-        if (!open || text === "") return Effect.void
+        if (!stdoutIsOpen() || text === "") return Effect.void
         if (stdout.isTTY === true) clearProgress()
         stdout.write(text)
         return stdout.writableLength < farBehind ? Effect.void : untilDrained(stdout)
       }),
     error: (text) =>
-      Effect.sync(() => {
-        if (text === "") return
+      Effect.suspend(() => {
+        if (!stderrIsOpen() || text.length === 0) return Effect.void
         clearProgress()
         stderr.write(text)
+        return stderr.writableLength < farBehind ? Effect.void : untilDrained(stderr)
       }),
     progress: (bar) => {
       const now = performance.now()
-      if (!isTerminal || (shown && now - drawnAt < frameMillis)) return
+      if (!isTerminal || !stderrIsOpen() || (shown && now - drawnAt < frameMillis)) return
       drawnAt = now
       shown = true
       stderr.write(`\r\x1b[K${render(bar(), stderr.columns ?? 80)}`)
     },
     clearProgress,
-    columns: stdout.columns ?? 80,
+    columns: stdout.columns ?? stderr.columns ?? 80,
     isTerminal,
     color: isTerminal && (process.env["NO_COLOR"] ?? "") === ""
   }
 })
+
+/** Whether a stream has not failed yet. Its first failure is told. */
+const untilError = (stream: NodeJS.WriteStream, tell: (error: NodeJS.ErrnoException) => void): () => boolean => {
+  let open = true
+  stream.on("error", (error) => {
+    if (open) {
+      open = false
+      tell(error)
+    }
+  })
+  return () => open
+}
+
+const isClosed = (error: NodeJS.ErrnoException): boolean => error.code === "EPIPE" || error.code === "EIO"
 
 const untilDrained = (stream: NodeJS.WriteStream): Effect.Effect<void> =>
   Effect.callback((resume) => {
@@ -87,6 +104,13 @@ const untilDrained = (stream: NodeJS.WriteStream): Effect.Effect<void> =>
     stream.once("drain", done)
     stream.once("error", done)
     return Effect.sync(done)
+  })
+
+/** Completes once all that was written to a stream is out, or cannot get out any more. */
+export const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    if (stream.writableLength === 0 || stream.destroyed) resolve()
+    else stream.once("error", () => resolve()).write("", () => resolve())
   })
 
 const barWidth = 24

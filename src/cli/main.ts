@@ -165,8 +165,7 @@ const main = Effect.runFork(
 )
 main.addObserver((exit) => {
   const code = Exit.isSuccess(exit) ? 0 : codeOf(exit.cause, interruptedBy)
-  // What was written to stdout must get out first, but a reader that is gone cannot be waited for.
+  // What was written must get out first; a reader that is gone is not waited for.
   process.exitCode = code
-  if (process.stdout.writableLength === 0) process.exit(code)
-  process.stdout.once("drain", () => process.exit(code)).once("error", () => process.exit(code))
+  void Promise.all([Screen.flushed(process.stdout), Screen.flushed(process.stderr)]).then(() => process.exit(code))
 })

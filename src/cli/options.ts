@@ -14,7 +14,7 @@ const toggle = (name: string, description: string): Flag.Flag<boolean> =>
 const number = (name: string, metavar: string, expected: string, accept: (n: number) => boolean): Flag.Flag<number> =>
   Flag.Finite(name).pipe(
     Flag.withMetavar(metavar),
-    Flag.filter(accept, (given) => `expected ${expected}, got ${given}`)
+    Flag.filter(accept, () => expected)
   )
 
 const whole = (least: number) => (n: number): boolean => Number.isInteger(n) && n >= least

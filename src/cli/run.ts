@@ -11,21 +11,22 @@ import * as Stream from "effect/Stream"
 import { type ChildProcess, spawn } from "node:child_process"
 import { constants } from "node:os"
 import * as Path from "node:path"
-import { type ExitWith, failure, type Signal } from "./Exit.ts"
+import { isatty } from "node:tty"
+import { ExitWith, failure, type Signal } from "./Exit.ts"
 import type { TrackOptions } from "./options.ts"
-import { Signals } from "./Signals.ts"
 import { type Ending, track } from "./tracking.ts"
 
 export const handler = (command: ReadonlyArray<string>, options: TrackOptions) =>
-  Effect.gen(function*() {
-    const child = yield* start(command)
-    const signals = yield* Signals
-    const signalled = yield* signals.graceful
-    yield* Effect.forkScoped(
-      Effect.flatMap(Deferred.await(signalled), (signal) => Effect.sync(() => pass(signal, child.process)))
-    )
-    const input = { name: command.join(" "), bytes: child.stdout, size: undefined }
-    return yield* track(input, options, { project: projectOf(command), ending: child.ending, signalled })
+  track(options, {
+    project: projectOf(command),
+    open: (signalled) =>
+      Effect.gen(function*() {
+        const child = yield* start(command)
+        yield* Effect.forkScoped(
+          Effect.flatMap(Deferred.await(signalled), (signal) => Effect.sync(() => pass(signal, child.process)))
+        )
+        return { input: { name: command.join(" "), bytes: child.stdout, size: undefined }, ending: child.ending }
+      })
   })
 
 interface Child {
@@ -40,14 +41,17 @@ const start = ([file = "", ...args]: ReadonlyArray<string>): Effect.Effect<Child
     const child = yield* Effect.acquireRelease(
       Effect.callback<ChildProcess, ExitWith>((resume) => {
         const started = spawn(file, args, { stdio: ["inherit", "pipe", "inherit"] })
-        started.once("spawn", () => resume(Effect.succeed(started)))
-        started.once("error", (error) => resume(failure(`${file} cannot be started: ${error.message}`)))
+        started.once("spawn", () => {
+          process.once("exit", () => kill(started))
+          resume(Effect.succeed(started))
+        })
+        started.once("error", (error) => resume(notStarted(file, error)))
         started.once("close", (code, signal) => {
           const exit = code ?? 128 + (signal === null ? 0 : constants.signals[signal])
           Deferred.doneUnsafe(ended, Effect.succeed({ state: exit === 0 ? "finished" : "failed", code: exit }))
         })
       }),
-      (started) => Effect.sync(() => started.exitCode === null && started.kill("SIGKILL"))
+      (started) => Effect.sync(() => kill(started))
     )
     const stdout = child.stdout === null
       ? Stream.empty
@@ -58,9 +62,20 @@ const start = ([file = "", ...args]: ReadonlyArray<string>): Effect.Effect<Child
     return { process: child, stdout, ending: Deferred.await(ended) }
   })
 
+/** Whatever ends us leaves no command behind. */
+const kill = (child: ChildProcess): void => {
+  if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL")
+}
+
+/** With the codes of a shell: 127 where there is no such command, 126 where it cannot be executed. */
+const notStarted = (file: string, error: NodeJS.ErrnoException): ExitWith =>
+  error.code === "ENOENT"
+    ? new ExitWith({ code: 127, message: `There is no command ${file}. Is it in PATH, or does it need its path?` })
+    : new ExitWith({ code: 126, message: `${file} cannot be started: ${error.message}` })
+
 /** Ctrl-C at a terminal has reached the whole group already. */
 const pass = (signal: Signal, child: ChildProcess): void => {
-  const fromTerminal = signal === "SIGINT" && (process.stdin.isTTY || process.stderr.isTTY)
+  const fromTerminal = signal === "SIGINT" && (isatty(0) || isatty(1) || isatty(2))
   if (!fromTerminal) child.kill(signal)
 }
 

@@ -5,9 +5,11 @@
  * Every line that is not blank is either accepted or refused, and accepted + refused = lines in. A refused line is
  * passed to stderr as it came: a training job's own messages stay readable. One that looks like a record is explained.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -21,6 +23,12 @@ import type { TrackOptions } from "./options.ts"
 import { Screen } from "./Screen.ts"
 import { Signals } from "./Signals.ts"
 
+/** Where lines come from, and how what produced them ended (asked once the input has). */
+export interface Source {
+  readonly input: Input
+  readonly ending: Effect.Effect<Ending>
+}
+
 /** How the source of the lines ended, once it has. */
 export interface Ending {
   readonly state: Backend.RunState
@@ -29,37 +37,31 @@ export interface Ending {
 
 /** Tracks an input to its end, or to the first signal; gives the exit code. */
 export const track = (
-  input: Input,
   options: TrackOptions,
   source: {
     readonly project: string
-    /** How what produced the lines ended; asked when the input has. */
-    readonly ending: Effect.Effect<Ending>
-    /** The first signal, if what produces the lines deals with it; else it ends the input. */
-    readonly signalled?: Deferred.Deferred<Signal>
+    /** Opened once the run is: a command is not started for a run that cannot be written. */
+    readonly open: (signalled: Deferred.Deferred<Signal>) => Effect.Effect<Source, ExitWith, Scope.Scope>
   }
 ): Effect.Effect<number, ExitWith, Screen | Signals | Scope.Scope> =>
   Effect.gen(function*() {
     const screen = yield* Screen
+    const signals = yield* Signals
     const history = yield* open(options, source.project)
     if (history.resumedAt > 0) {
       yield* screen.error(`Going on with run ${history.runId} after record ${history.resumedAt}\n`)
     }
-    const signals = yield* Signals
-    const signalled = source.signalled ?? (yield* signals.graceful)
+    const signalled = yield* signals.graceful
+    if (!options.quiet) yield* Effect.forkScoped(Effect.flatMap(Deferred.await(signalled), told(screen)))
+    const { ending, input } = yield* source.open(signalled)
     const tally = Account.makeTally()
-    const bytes = source.signalled === undefined
-      ? Stream.interruptWhen(input.bytes, Effect.andThen(Deferred.await(signalled), Effect.sleep(lastWordsMillis)))
-      : input.bytes
     const ingest = makeIngest(history, options, input, tally, screen)
-    yield* Stream.runForEach(bytes, ingest.chunk)
+    yield* Stream.runForEach(input.bytes, ingest.chunk)
     yield* ingest.end
     screen.clearProgress()
 
-    const signal = yield* pollSignal(signalled)
-    const ending = yield* source.ending
-    const state: Backend.RunState = signal === undefined ? ending.state : "killed"
-    const finished = options.noFinalize
+    const state = Option.isSome(yield* Deferred.poll(signalled)) ? "killed" : (yield* ending).state
+    const folding = options.noFinalize
       ? undefined
       : yield* history.finalize({
         warmup: options.warmup,
@@ -70,26 +72,43 @@ export const track = (
         refused: tally.refused
       }).pipe(
         Effect.provideService(Finalize.Progress, showPhase(screen)),
-        Effect.mapError((error) => failure(error.message))
+        Effect.exit
       )
+    const finished = folding !== undefined && Exit.isSuccess(folding) ? folding.value : undefined
     const delivered = finished?.delivered ?? (yield* history.tracker.drain(finishMillis))
     screen.clearProgress()
     yield* screen.error(Account.render({ tally, history, finished, delivered, quiet: options.quiet }))
     yield* Account.showPlots(finished, screen)
 
-    const undelivered = delivered.some((backend) => backend.undelivered > 0)
+    const signal = yield* pollSignal(signalled)
+    const { code } = yield* ending
+    const broken = folding !== undefined && Exit.isFailure(folding) ? Cause.squash(folding.cause) : undefined
+    if (broken !== undefined) {
+      yield* screen.error(`The outputs could not be made: ${broken instanceof Error ? broken.message : String(broken)}\n`)
+    }
     if (signal !== undefined) return signalCode(signal)
-    if (ending.code !== 0) return ending.code
-    if (tally.unwritten > 0) return 1
+    if (code !== 0) return code
+    if (tally.unwritten > 0 || broken !== undefined) return 1
+    const undelivered = delivered.some((backend) => backend.undelivered > 0)
     return options.strict && (undelivered || tally.refused > 0) ? 1 : 0
   })
 
-/** After a signal, what the job still had to say is waited for this long. */
-const lastWordsMillis = 300
 const finishMillis = 60_000
+
+const told = (screen: Screen["Service"]) => (signal: Signal): Effect.Effect<void> =>
+  screen.error(`${signal}: finishing the run. A second one ends it at once; what was accepted is in the log.\n`)
 
 const pollSignal = (deferred: Deferred.Deferred<Signal>): Effect.Effect<Signal | undefined> =>
   Effect.flatMap(Deferred.poll(deferred), Option.match({ onNone: () => Effect.undefined, onSome: (signal) => signal }))
+
+/** After a signal, what the job still had to say is waited for this long. */
+const lastWordsMillis = 300
+
+/** Ends an input with the first signal. */
+export const untilSignal = (input: Input, signalled: Deferred.Deferred<Signal>): Input => ({
+  ...input,
+  bytes: Stream.interruptWhen(input.bytes, Effect.andThen(Deferred.await(signalled), Effect.sleep(lastWordsMillis)))
+})
 
 /** Shows how folding goes in the progress bar. */
 export const showPhase = (screen: Screen["Service"]) => (phase: string, done: number, total: number): void =>
@@ -111,7 +130,8 @@ const open = (
     const projectName = options.project ?? project
     const runId = yield* History.makeRunId
     const outdir = options.outdir ?? Path.join("outputs", projectName.replaceAll(/[^\w.-]/g, "_"), runId)
-    const there = Fs.existsSync(Path.join(outdir, RunDirectory.logName))
+    // A log without a record is what a run leaves that never began: nothing is lost by taking its place.
+    const there = (Fs.statSync(Path.join(outdir, RunDirectory.logName), { throwIfNoEntry: false })?.size ?? 0) > 0
     if (there && !options.resume && !options.overwrite) {
       return yield* usage(
         `A run is in ${outdir} already. Go on with it: --resume. Replace it: --overwrite. Or choose another --outdir.`
@@ -177,52 +197,74 @@ const makeIngest = (
   tally: Account.Tally,
   screen: Screen["Service"]
 ) => {
-  const splitter = Lines.splitter()
+  // As they came: refused lines and those of --tee are passed on to the byte.
+  const splitter = Lines.splitter({ verbatim: true })
   let printed = 0
   let read = 0
   let startedAt: number | undefined
 
-  const lines = (texts: ReadonlyArray<string | Lines.Damaged>): Effect.Effect<void, ExitWith> =>
+  /** `ended`: whether the last one had its line break. */
+  const lines = (texts: ReadonlyArray<string | Lines.Damaged>, ended = true): Effect.Effect<void, ExitWith> =>
     Effect.suspend(() => {
-      const records: Array<Metrics.Decoded> = []
-      const sources: Array<string> = []
-      let notices = ""
+      const batch: Batch = { records: [], sources: [], notices: [] }
       for (const text of texts) {
         tally.line++
-        const line = typeof text === "string" ? text : text.text
-        if (line.trim() === "" && typeof text === "string") continue
+        const isText = typeof text === "string"
+        if (isText && text.trim() === "") continue
         tally.lines++
-        const decoded = typeof text === "string" ? Metrics.decodeLine(text, options.stepKey) : text
+        const decoded = isText ? Metrics.decodeLine(text, options.stepKey) : text
         if (decoded._tag === "Decoded") {
-          records.push(decoded)
-          if (options.tee) sources.push(line)
+          batch.records.push(decoded)
+          if (options.tee && isText) batch.sources.push(text)
         } else {
-          const explained = Account.refuse(tally, decoded.reason, line)
-          notices += `${line}\n`
-          if (explained !== undefined) notices += `${explained}\n`
+          const explained = Account.refuse(tally, decoded.reason, text)
+          batch.notices.push({
+            after: batch.records.length,
+            text: isText ? `${text}\n` : Buffer.concat([text.raw, newline]),
+            explained: explained === undefined ? "" : `${explained}\n`
+          })
         }
       }
-      return Effect.gen(function*() {
-        if (notices !== "") yield* screen.error(notices)
-        if (records.length > 0) yield* write(records, sources)
-      })
+      return Effect.flatMap(write(batch), (tracked) => show(batch, tracked, ended))
     })
 
-  const write = (records: ReadonlyArray<Metrics.Decoded>, sources: ReadonlyArray<string>): Effect.Effect<void> =>
+  /** Gives back what was written; undefined if it could not be. */
+  const write = ({ records }: Batch): Effect.Effect<ReadonlyArray<History.Tracked> | undefined> =>
     history.updateAll(records).pipe(
-      Effect.flatMap((tracked) => {
-        tally.accepted += records.length
-        if (options.tee) return screen.out(`${sources.join("\n")}\n`)
-        return options.quiet ? Effect.void : screen.out(summaries(tracked))
-      }),
+      Effect.tap(() => Effect.sync(() => tally.accepted += records.length)),
       // The job goes on training: what cannot be written is refused, and the next chunk is tried again.
       Effect.catch((error: RunLog.RunLogError) => {
         const told = Account.unwritten(tally, records.length, error.message)
-        return told === undefined ? Effect.void : screen.error(`${told}\n`)
+        return Effect.as(told === undefined ? Effect.void : screen.error(`${told}\n`), undefined)
       })
     )
 
+  /** Lines in the order they came in: what was refused among what was accepted. */
+  const show = (
+    { notices, sources }: Batch,
+    tracked: ReadonlyArray<History.Tracked> | undefined,
+    ended: boolean
+  ): Effect.Effect<void> => {
+    const text = (from: number, to: number): string =>
+      tracked === undefined ? "" : options.tee ? teed(sources.slice(from, to), ended || to < sources.length) : summaries(tracked.slice(from, to))
+    if (notices.length === 0) return screen.out(text(0, Infinity))
+    return Effect.gen(function*() {
+      let from = 0
+      for (const notice of notices) {
+        if (notice.after > from) yield* screen.out(text(from, notice.after))
+        yield* screen.error(notice.text)
+        yield* screen.error(notice.explained)
+        from = notice.after
+      }
+      yield* screen.out(text(from, Infinity))
+    })
+  }
+
+  const teed = (sources: ReadonlyArray<string>, ended: boolean): string =>
+    sources.length === 0 ? "" : sources.join("\n") + (ended ? "\n" : "")
+
   const summaries = (tracked: ReadonlyArray<History.Tracked>): string => {
+    if (options.quiet) return ""
     let text = ""
     for (const row of tracked) {
       if (printed++ % options.every === 0) text += `${row.summary}\n`
@@ -256,7 +298,16 @@ const makeIngest = (
       }),
     end: Effect.suspend(() => {
       const rest = splitter.end()
-      return rest === undefined ? Effect.void : lines([rest])
+      return rest === undefined ? Effect.void : lines([rest], false)
     })
   }
 }
+
+/** The lines of a chunk. `after` is how many records came before a notice. */
+interface Batch {
+  readonly records: Array<Metrics.Decoded>
+  readonly sources: Array<string>
+  readonly notices: Array<{ readonly after: number; readonly text: string | Uint8Array; readonly explained: string }>
+}
+
+const newline = Buffer.from("\n")

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -82,6 +83,9 @@ const pointsOf = (svg: string): ReadonlyArray<readonly [number, number]> => {
 
 const noise = (i: number) => Math.sin(i * 12.9898) * 43758.5453 % 1
 
+/** Starting threads takes its time on a busy machine. */
+const slow = 60_000
+
 // -----------------------------------------------------------------------------
 // Pictures
 // -----------------------------------------------------------------------------
@@ -164,6 +168,19 @@ describe("a picture", () => {
         for (const [x, y] of points) assert.isTrue(x >= 0 && x <= 800.5 && y >= 0 && y <= 480.5, `${x},${y}`)
       }))
   }
+
+  it.effect("at the ends of the doubles has true labels and a line that fills it", () =>
+    Effect.gen(function*() {
+      const [huge] = yield* seriesOf(100, (i) => ({ loss: 1.7e308 * Math.cos(i) }))
+      const [tiny] = yield* seriesOf(100, (i) => ({ loss: 5e-320 * i }))
+      assert.includeMembers([...Figure.lines(huge!, 0).y.labels], ["−1.5e308", "0", "1.5e308"])
+      assert.includeMembers([...Figure.lines(tiny!, 0).y.labels], ["0", "4e-318"])
+      for (const series of [huge!, tiny!]) {
+        const { lines: [line], y } = Figure.lines(series, 0)
+        const height = y.domain[1] - y.domain[0]
+        assert.isAbove(Math.max(...line!.y) - Math.min(...line!.y), 0.85 * height)
+      }
+    }))
 
   it.effect("of one value shows a dot, of none says so", () =>
     Effect.gen(function*() {
@@ -396,7 +413,7 @@ describe("draw", () => {
       const few = yield* Effect.promise(() => render(Figure.lines(series[0]!, 0)))
       assert.strictEqual(readFileSync(many.plots[0]!.svg, "utf8"), few.svg)
       assert.isTrue(readFileSync(many.plots[0]!.png).equals(few.png))
-    }))
+    }), slow)
 
   it.live("ends soon when interrupted, with whole files only", () =>
     Effect.gen(function*() {
@@ -404,17 +421,22 @@ describe("draw", () => {
       const keys = Array.from({ length: 40 }, (_, i) => `m${i}`)
       const series = yield* seriesOf(3, (i) => Object.fromEntries(keys.map((key) => [key, i])))
       let seen = 0
+      const started = yield* Deferred.make<void>()
       const fiber = yield* Effect.forkChild(Plot.draw(series, {
         directory: path,
-        onProgress: (done) => Effect.sync(() => void (seen = done))
+        onProgress: (done) =>
+          Effect.suspend(() => {
+            seen = done
+            return Deferred.succeed(started, undefined)
+          })
       }))
-      while (seen === 0) yield* Effect.sleep("5 millis")
+      yield* Deferred.await(started)
       yield* Fiber.interrupt(fiber)
       const files = filesIn(path)
       assert.isBelow(seen, 40)
       assert.isFalse(files.includes("plots/index.json"))
       assert.deepStrictEqual(files.filter((file) => file.endsWith(".tmp")), [])
-    }))
+    }), slow)
 })
 
 describe("a painter", () => {
@@ -439,10 +461,10 @@ describe("a painter", () => {
 
   const on = `import { parentPort } from "node:worker_threads"\nparentPort.on("message", () => `
 
-  it.live("draws here where its worker cannot start", () => paintWith(undefined, 2))
-  it.live("draws here where its worker does not load", () => paintWith("import 'no-such-package'", 2))
-  it.live("draws here where its worker dies over a figure", () => paintWith(`${on}process.exit(3))`, 2))
-  it.live("draws here where its worker throws", () => paintWith(`${on}{ throw new Error("x") })`, 2))
+  it.live("draws here where its worker cannot start", () => paintWith(undefined, 2), slow)
+  it.live("draws here where its worker does not load", () => paintWith("import 'no-such-package'", 2), slow)
+  it.live("draws here where its worker dies over a figure", () => paintWith(`${on}process.exit(3))`, 2), slow)
+  it.live("draws here where its worker throws", () => paintWith(`${on}{ throw new Error("x") })`, 2), slow)
 
   it.live("fails with what its worker says", () =>
     Effect.gen(function*() {

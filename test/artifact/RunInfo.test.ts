@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Git from "../../src/artifact/provenance/Git.ts"
 import * as RunInfo from "../../src/artifact/RunInfo.ts"
 import { single } from "../../src/Rank.ts"
 import type { Run } from "../../src/RunDirectory.ts"
@@ -170,16 +171,16 @@ describe("RunInfo", () => {
       const directory = yield* repository
       const commit = git(directory, "rev-parse", "HEAD")
       Fs.mkdirSync(Path.join(directory, "sub"))
-      assert.deepStrictEqual(yield* RunInfo.git(Path.join(directory, "sub")), {
+      assert.deepStrictEqual(yield* Git.find(Path.join(directory, "sub")), {
         commit,
         branch: "topic/a",
         dirty: false
       })
       Fs.writeFileSync(Path.join(directory, "train.py"), "changed\n")
-      assert.deepStrictEqual(yield* RunInfo.git(directory), { commit, branch: "topic/a", dirty: true })
+      assert.deepStrictEqual(yield* Git.find(directory), { commit, branch: "topic/a", dirty: true })
       git(directory, "checkout", "-q", "--detach")
-      assert.deepStrictEqual(yield* RunInfo.git(directory), { commit, branch: null, dirty: true })
-      assert.isNull(yield* RunInfo.git(yield* temporary))
+      assert.deepStrictEqual(yield* Git.find(directory), { commit, branch: null, dirty: true })
+      assert.isNull(yield* Git.find(yield* temporary))
     }))
 
   it.effect("reads the repository's files where git does not answer: branches, packed ones, detached, worktrees", () =>
@@ -188,16 +189,16 @@ describe("RunInfo", () => {
       const commit = git(directory, "rev-parse", "HEAD")
       const without = { PATH: Path.join(directory, "nowhere") }
       const known = { commit, branch: "topic/a", dirty: null }
-      assert.deepStrictEqual(yield* RunInfo.git(directory, without), known)
+      assert.deepStrictEqual(yield* Git.find(directory, without), known)
       git(directory, "pack-refs", "--all")
-      assert.deepStrictEqual(yield* RunInfo.git(directory, without), known)
+      assert.deepStrictEqual(yield* Git.find(directory, without), known)
       const worktree = Path.join(yield* temporary, "tree")
       git(directory, "worktree", "add", "-q", "-b", "other", worktree)
-      assert.deepStrictEqual(yield* RunInfo.git(worktree, without), { commit, branch: "other", dirty: null })
+      assert.deepStrictEqual(yield* Git.find(worktree, without), { commit, branch: "other", dirty: null })
       git(directory, "checkout", "-q", "--detach")
-      assert.deepStrictEqual(yield* RunInfo.git(directory, without), { commit, branch: null, dirty: null })
+      assert.deepStrictEqual(yield* Git.find(directory, without), { commit, branch: null, dirty: null })
       Fs.writeFileSync(Path.join(directory, ".git", "HEAD"), "ref: refs/heads/unborn\n")
-      assert.deepStrictEqual(yield* RunInfo.git(directory, without), { commit: null, branch: "unborn", dirty: null })
+      assert.deepStrictEqual(yield* Git.find(directory, without), { commit: null, branch: "unborn", dirty: null })
     }))
 
   it.effect("gives up on git after two seconds", () =>
@@ -206,7 +207,7 @@ describe("RunInfo", () => {
       const bin = Path.join(yield* temporary, "bin")
       Fs.mkdirSync(bin)
       Fs.writeFileSync(Path.join(bin, "git"), "#!/bin/sh\nexec /bin/sleep 600\n", { mode: 0o755 })
-      const fiber = yield* Effect.forkChild(RunInfo.git(directory, { PATH: bin }))
+      const fiber = yield* Effect.forkChild(Git.find(directory, { PATH: bin }))
       yield* TestClock.adjust("2 seconds")
       assert.deepInclude(yield* Fiber.join(fiber), { branch: "topic/a", dirty: null })
     }))

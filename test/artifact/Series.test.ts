@@ -103,7 +103,7 @@ describe("decimation", () => {
       fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 20 }),
       (draws, most, lengths) => {
         const count = Math.min(draws, most)
-        const sizes = new Array<number>(count).fill(0)
+        const sizes = Array.from({ length: count }, () => 0)
         let from = 0
         for (let nth = 0; from < draws; nth++) {
           const length = Math.min(lengths[nth % lengths.length]!, draws - from)

@@ -31,6 +31,8 @@ export interface Hdf5 {
 /** A file that is open in the library. */
 export type Handle = H5File
 
+const signature = Buffer.from("\x89HDF\r\n\x1a\n", "latin1")
+
 /** The bounds under which every HDF5 since 1.8 can read what is written, and headers are of version 1. */
 export const libver: ["earliest", "v110"] = ["earliest", "v110"]
 
@@ -82,6 +84,18 @@ export const write = (
 export const address = (hdf5: Hdf5, handle: Handle, path: string): number => {
   const reference = Uint8Array.from(hdf5.module.create_object_reference(handle.file_id, path))
   return Number(new DataView(reference.buffer).getBigUint64(0, true))
+}
+
+/** Fails where a file cannot be read or is something else: the library says less, and loses a descriptor over it. */
+export const check = (path: string): void => {
+  const file = fs.openSync(path, "r")
+  try {
+    const start = Buffer.alloc(signature.length)
+    fs.readSync(file, start, 0, start.length, 0)
+    if (!start.equals(signature)) throw new Error("it is not an HDF5 file")
+  } finally {
+    fs.closeSync(file)
+  }
 }
 
 /** What to tell of an error: of the library's whole stack of messages, the system's error or the first line. */

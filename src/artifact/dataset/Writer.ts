@@ -125,6 +125,7 @@ export const create = Effect.fnUntraced(function*(
 export const append = (writer: Writer, hdf5: Hdf5.Hdf5, batch: Columns.Batch): void => {
   const { first, length } = batch
   if (length === 0) return
+  if (first + length > writer.layout.draws) throw new Error("its group has more draws than the census counted")
   const handle = writer.handle ?? new hdf5.File(writer.temporary, "a", { libver: Hdf5.libver })
   writer.handle = handle
   Hdf5.write(hdf5, handle, "draw", [first], [length], count(first, length))

@@ -78,8 +78,8 @@ export const fromWorker = (program: URL): Effect.Effect<Painter, never, Scope.Sc
     (thread): Painter => ({
       paint: (figure) =>
         Effect.callback<Picture, unknown>((resume) => {
-          const { worker } = thread
-          if (worker === undefined) return resume(here.paint(figure))
+          const { alive, worker } = thread
+          if (!alive || worker === undefined) return resume(here.paint(figure))
           thread.answer = (answer) => {
             thread.answer = undefined
             if (answer === undefined) resume(here.paint(figure))
@@ -94,16 +94,17 @@ export const fromWorker = (program: URL): Effect.Effect<Painter, never, Scope.Sc
     })
   )
 
-/** A worker while it lives, and who waits for its next answer (undefined: there will be none). */
+/** A worker, whether it can draw, and who waits for its next answer (undefined: there will be none). */
 interface Thread {
+  alive: boolean
   worker: Worker | undefined
   answer: ((answer: Answer | undefined) => void) | undefined
 }
 
 const start = (program: URL): Thread => {
-  const thread: Thread = { worker: undefined, answer: undefined }
+  const thread: Thread = { alive: false, worker: undefined, answer: undefined }
   const dead = (): void => {
-    thread.worker = undefined
+    thread.alive = false
     thread.answer?.(undefined)
   }
   try {
@@ -111,6 +112,7 @@ const start = (program: URL): Thread => {
   } catch {
     return thread
   }
+  thread.alive = true
   thread.worker.on("message", (answer: Answer) => thread.answer?.(answer))
   thread.worker.on("messageerror", dead)
   thread.worker.on("error", dead)

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type * as Resvg from "@resvg/resvg-js"
 import { createRequire } from "node:module"
 import type * as Vega from "vega"
 import type { Figure } from "./Figure.ts"
@@ -53,7 +54,7 @@ export const render = async (figure: Figure): Promise<Picture> => {
 
 interface Loaded {
   readonly vega: typeof Vega
-  readonly resvg: typeof import("@resvg/resvg-js")
+  readonly resvg: typeof Resvg
   readonly specs: { readonly [K in Figure["kind"]]: Vega.Runtime }
   readonly font: string
 }

@@ -1,0 +1,116 @@
+/**
+ * The examples in the documentation are programs, and run here: every `@example` in src, every ```ts block in README.md
+ * and docs/. In scope are `assert` and `outdir`, a fresh directory. A block that is not to be run says ```ts no-run.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, relative } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { afterAll } from "vitest"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+// Not in node_modules: what lies there is not compiled on import.
+const folder = join(root, ".cache", "documentation")
+const outputs = mkdtempSync(join(tmpdir(), "ezpz-stream-docs-"))
+
+interface Example {
+  readonly file: string
+  readonly name: string
+  readonly code: string
+}
+
+// -----------------------------------------------------------------------------
+// Finding examples
+// -----------------------------------------------------------------------------
+
+const fence = /^```ts$\n([\s\S]*?)^```$/gm
+
+const inSource = (file: string): Array<Example> => {
+  const text = readFileSync(join(root, file), "utf8")
+  const comments =
+    /^ *\/\*\*\n([\s\S]*?)^ *\*\/\n(?:export )?(?:declare )?(?:const|class|interface|type|function|async function)? *([\w$]*)/gm
+  return [...text.matchAll(comments)].flatMap(([, comment = "", symbol = ""]) => {
+    const [, ...examples] = comment.replaceAll(/^ *\* ?/gm, "").split(/^@example.*$/m)
+    const blocks = examples.flatMap((example) => [...(example.split(/^@/m)[0] ?? "").matchAll(fence)])
+    return numbered(file, symbol || "module", blocks.map(([, code = ""]) => code))
+  })
+}
+
+const inPage = (file: string): Array<Example> => {
+  const text = readFileSync(join(root, file), "utf8")
+  return text.split(/^(?=#{1,4} )/m).flatMap((section) => {
+    const [, title = "start"] = /^#{1,4} (.*)/.exec(section) ?? []
+    return numbered(file, title, [...section.matchAll(fence)].map(([, code = ""]) => code))
+  })
+}
+
+const numbered = (file: string, name: string, codes: ReadonlyArray<string>): Array<Example> =>
+  codes.map((code, i) => ({ file, name: codes.length > 1 ? `${name} (${i + 1})` : name, code }))
+
+const sources = globSync("src/**/*.ts", { cwd: root }).sort().flatMap(inSource)
+const pages = ["README.md", ...globSync("docs/*.md", { cwd: root }).sort()].filter((page) =>
+  existsSync(join(root, page))
+)
+  .flatMap(inPage)
+
+// -----------------------------------------------------------------------------
+// Writing them as modules
+// -----------------------------------------------------------------------------
+
+rmSync(folder, { recursive: true, force: true })
+mkdirSync(folder, { recursive: true })
+
+const modules = [...sources, ...pages].map((example, i) => {
+  const path = join(folder, `${String(i).padStart(3, "0")}-${example.name.replaceAll(/\W+/g, "-")}.ts`)
+  const from = (module: string): string => `from ${JSON.stringify(relative(folder, join(root, "src", `${module}.ts`)))}`
+  const code = example.code
+    .replaceAll(/from "ezpz-stream"/g, from("index"))
+    .replaceAll(/from "ezpz-stream\/async"/g, from("async"))
+  writeFileSync(
+    path,
+    `import { assert } from "@effect/vitest"\nconst outdir: string = ${JSON.stringify(join(outputs, String(i)))}\n` +
+      `void assert, outdir\n${code}\nexport {}\n`
+  )
+  return { ...example, path }
+})
+
+afterAll(() => rmSync(outputs, { recursive: true, force: true }))
+
+// -----------------------------------------------------------------------------
+// Running them
+// -----------------------------------------------------------------------------
+
+describe.each([...new Set(modules.map(({ file }) => file))])("%s", (file) => {
+  for (const { name, path } of modules.filter((module) => module.file === file)) {
+    it(name, async () => {
+      await import(/* @vite-ignore */ pathToFileURL(path).href)
+    })
+  }
+})
+
+it("every example passes the compiler", () => {
+  const project = join(folder, "tsconfig.json")
+  writeFileSync(
+    project,
+    JSON.stringify({
+      extends: "../../tsconfig.json",
+      include: ["*.ts"],
+      compilerOptions: { noUnusedLocals: false, noUnusedParameters: false }
+    })
+  )
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
+  try {
+    execFileSync(process.execPath, [tsc, "-p", project], { encoding: "utf8" })
+  } catch (error) {
+    assert.fail(error instanceof Error && "stdout" in error ? String(error.stdout) : String(error))
+  }
+})
+
+it("the documentation has examples of the library's main names", () => {
+  const shown = new Set(sources.map(({ file, name }) => `${file} ${name.replace(/ \(\d+\)$/, "")}`))
+  for (const name of ["src/History.ts make", "src/History.ts track", "src/Backend.ts make", "src/async.ts track"]) {
+    assert.isTrue(shown.has(name), `${name} has no example, or it was not found`)
+  }
+})
