@@ -215,7 +215,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
       "terminal plots",
       Effect.forEach(drawn, (one) => TerminalPlot.draw(one, { directory, ...style.options }))
     )
-    const pictures = yield* phase(
+    const pictures = yield* phase<Pictures, ArtifactError, never>(
       "plots",
       plots
         ? Plot.draw(series, {
@@ -223,7 +223,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
           runId: options.run.runId,
           onProgress: (done, total) => Effect.sync(() => progress("plots", done, total))
         })
-        : Effect.succeed(noPlots)
+        : Effect.succeed({ plots: [], failures: [] })
     )
 
     const made = [
@@ -320,11 +320,7 @@ const historyTable = (logPath: string, { census, window }: Count): Backend.Table
 // Internal
 // -----------------------------------------------------------------------------
 
-const noPlots: Omit<Plot.PlotFiles, "index"> & { readonly index: undefined } = {
-  plots: [],
-  failures: [],
-  index: undefined
-}
+type Pictures = Omit<Plot.PlotFiles, "index"> & { readonly index?: string }
 
 /** Times the phases, and tells each as it begins. */
 const makeTimer = Effect.map(Effect.service(Progress), (progress) => {

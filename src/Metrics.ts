@@ -178,7 +178,9 @@ export const decode = (input: Input, stepKey?: string): Decoded | Refused => {
   if (isPlain(input)) {
     const found = findStep(input, stepKey)
     if (found === undefined || found.stays) {
-      return decoded(input, JSON.stringify(input), found, none)
+      // A copy: the caller may use the object for the next step, while backends have yet to see this one.
+      const metrics = { ...input }
+      return decoded(metrics, JSON.stringify(metrics), found, none)
     }
   }
   return flatten(input, stepKey)
@@ -204,8 +206,13 @@ export const decodeLine = (line: string, stepKey?: string): Decoded | Refused =>
   if (text.charCodeAt(0) !== 0x7b) return refuse(isJson(text) ? "JSON, but not an object" : "not JSON")
   // Most lines are flat objects of finite numbers, and need no second look: their text goes to the log as it is, less
   // the step. Everything else takes the slow path, which gives the same answer for these too.
-  return text.indexOf("{", 1) < 0 ? decodeFlat(text, stepKey) ?? decodeAny(text, stepKey) : decodeAny(text, stepKey)
+  return isOneLine(text) && text.indexOf("{", 1) < 0
+    ? decodeFlat(text, stepKey) ?? decodeAny(text, stepKey)
+    : decodeAny(text, stepKey)
 }
+
+/** Whether a text stays what it is as a line of a UTF-8 file. One that was read from such a file always does. */
+const isOneLine = (text: string): boolean => text.isWellFormed() && !text.includes("\n")
 
 const decodeFlat = (text: string, stepKey: string | undefined): Decoded | undefined => {
   const cut = stepKey === undefined ? cutStep(text) : undefined
@@ -217,7 +224,8 @@ const decodeFlat = (text: string, stepKey: string | undefined): Decoded | undefi
     return undefined
   }
   if (!restoreNonFinite(record)) return undefined
-  if (cut !== undefined) return decoded(record, body, cut, none)
+  // Cut once, but still there: a name that was written with an escape.
+  if (cut !== undefined) return Object.hasOwn(record, cut.key) ? undefined : decoded(record, body, cut, none)
   const found = findStep(record, stepKey)
   return found === undefined || found.stays ? decoded(record, body, found, none) : undefined
 }
@@ -228,7 +236,7 @@ const decodeAny = (text: string, stepKey: string | undefined): Decoded | Refused
     const strict = quoteNonFinite(text)
     record = longInteger.test(strict) ? JSON.parse(strict, keepLongIntegers) : JSON.parse(strict)
   } catch (error) {
-    return refuse(error instanceof SyntaxError ? "not JSON" : `cannot be read: ${String(error)}`)
+    return refuse(error instanceof SyntaxError ? "not JSON" : tooDeep)
   }
   return flatten(record, stepKey)
 }
@@ -270,7 +278,7 @@ const isPlain = (input: Input): input is Metrics => {
       if (nonFinite(value) !== undefined) return false
     } else if (typeof value !== "boolean" && value !== null) return false
   }
-  return !Object.hasOwn(input, "toJSON")
+  return true
 }
 
 interface Step {
@@ -281,31 +289,46 @@ interface Step {
 
 const findStep = (record: Input, stepKey: string | undefined): Step | undefined => {
   if (stepKey !== undefined) {
-    const value = own(record, stepKey)
-    if (isFiniteNumber(value)) return { key: stepKey, step: value, stays: stepKey !== "step" && stepKey !== "_step" }
+    const step = Object.hasOwn(record, stepKey) ? stepOf(record[stepKey]) : undefined
+    if (step !== undefined) return { key: stepKey, step, stays: stepKey !== "step" && stepKey !== "_step" }
   }
   for (const { key, stays } of stepKeys) {
-    const value = record[key]
-    if (isFiniteNumber(value) && Object.hasOwn(record, key)) return { key, step: value, stays }
+    const step = stepOf(record[key])
+    if (step !== undefined && Object.hasOwn(record, key)) return { key, step, stays }
   }
   return undefined
 }
 
-const stepMember = /"step"[ \t]*:[ \t]*(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)[ \t]*(?:(,)[ \t]*(?=")|(?=\}))/y
+/** A step has no sign of zero: the log would not keep it. */
+const stepOf = (value: unknown): number | undefined => {
+  const step = typeof value === "bigint" ? Number(value) : value
+  return typeof step === "number" && step - step === 0 ? step + 0 : undefined
+}
 
-/** Cuts `"step": n` out of the text of a flat object; undefined where that cannot be done without a doubt. */
+const stepMember =
+  /"step"[ \t]*:[ \t]*(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)[ \t]*(?:(,)[ \t]*(?="[^\s,:}\]])|(?=\}$))/y
+
+/**
+ * Cuts `"step": n` out of the text of a flat object; undefined where that cannot be done without a doubt.
+ *
+ * What is left must not be JSON where the text was none. It could be if the cut lay inside a string, whose end would
+ * then be the quote that follows: what may stand behind the end of a string is not taken for the start of a key. And
+ * it could be if the cut lay inside an array.
+ */
 const cutStep = (text: string): (Step & { readonly text: string }) | undefined => {
   const at = text.indexOf("\"step\"")
   if (at < 0 || text.indexOf("\"step\"", at + 6) >= 0) return undefined
   stepMember.lastIndex = at
   const match = stepMember.exec(text)
   if (match === null) return undefined
-  const step = Number(match[1])
-  if (!Number.isFinite(step)) return undefined
-  const before = text.slice(0, at).trimEnd()
+  const step = stepOf(Number(match[1]))
+  if (step === undefined) return undefined
+  let end = at
+  while (isSpace(text.charCodeAt(end - 1))) end--
+  const before = text.slice(0, end)
   const after = text.slice(stepMember.lastIndex)
   if (before === "{") return { key: "step", step, stays: false, text: "{" + after }
-  if (!before.endsWith(",")) return undefined
+  if (!before.endsWith(",") || before.lastIndexOf("[") > before.lastIndexOf("]")) return undefined
   const kept = match[2] === undefined ? before.slice(0, -1) : before
   return kept.endsWith("{") ? undefined : { key: "step", step, stays: false, text: kept + after }
 }
@@ -313,6 +336,8 @@ const cutStep = (text: string): (Step & { readonly text: string }) | undefined =
 // -----------------------------------------------------------------------------
 // Flattening: the slow path, which takes anything
 // -----------------------------------------------------------------------------
+
+const tooDeep = `nested deeper than ${maxDepth} levels`
 
 const flatten = (input: Input, stepKey: string | undefined): Decoded | Refused => {
   const found = findStep(input, stepKey)
@@ -335,17 +360,20 @@ const flatten = (input: Input, stepKey: string | undefined): Decoded | Refused =
     else if (typeof value === "boolean") put(path, value, String(value))
     else if (value === null || value === undefined) put(path, null, "null")
     else if (Array.isArray(value) || ArrayBuffer.isView(value)) {
+      if (nestsDeeper(value, maxDepth - depth - 1)) return false
       const array = toNumbers(value)
-      if (array !== undefined) put(path, array, arrayText(array))
+      const text = jsonText(value)
+      if (array !== undefined) put(path, array, text)
       else {
-        const text = jsonText(value)
         notes.push(`${quote(path)} is an array that does not hold numbers; it is kept as text`)
         put(path, text, JSON.stringify(text))
       }
     } else if (typeof value === "object") {
       if (depth === maxDepth) return false
-      for (const [key, member] of Object.entries(value)) {
-        if (!visit(path === "" && depth === 0 ? key : `${path}/${key}`, member, depth + 1)) return false
+      const entries = Object.entries(value)
+      if (entries.length === 0) notes.push(`${quote(path)} is an object without members; nothing of it is kept`)
+      for (const [key, member] of entries) {
+        if (!visit(`${path}/${key}`, member, depth + 1)) return false
       }
     } else {
       notes.push(`${quote(path)} is a ${typeof value}; it is kept as text`)
@@ -356,7 +384,7 @@ const flatten = (input: Input, stepKey: string | undefined): Decoded | Refused =
 
   for (const [key, value] of Object.entries(input)) {
     if (found !== undefined && !found.stays && key === found.key) continue
-    if (!visit(key, value, 1)) return refuse(`nested deeper than ${maxDepth} levels`)
+    if (!visit(key, value, 1)) return refuse(tooDeep)
   }
   return decoded(metrics, `{${members.join(",")}}`, found, notes)
 }
@@ -390,26 +418,33 @@ const valueText = (value: Value): string =>
   typeof value === "number"
     ? numberText(value)
     : typeof value === "object" && value !== null
-    ? arrayText(value)
+    ? jsonText(value)
     : JSON.stringify(value)
-
-const arrayText = (array: ReadonlyArray<number> | ReadonlyArray<ReadonlyArray<number>>): string =>
-  `[${array.map((item) => typeof item === "number" ? numberText(item) : arrayText(item)).join(",")}]`
 
 /** An integer beyond every double would read back as an infinity: its text says so. */
 const bigintText = (value: bigint): string => Number.isFinite(Number(value)) ? String(value) : numberText(Number(value))
 
-const jsonText = (value: unknown): string =>
-  JSON.stringify(value, (_key, member: unknown) => {
-    if (typeof member === "bigint") return String(member)
-    return typeof member === "number" && !Number.isFinite(member) ? String(member) : member
-  })
+/** The text of anything as it stands in an array, for {@link nestsDeeper} has looked at it. */
+const jsonText = (value: unknown): string => {
+  if (typeof value === "number") return numberText(value)
+  if (typeof value === "bigint") return bigintText(value)
+  if (Array.isArray(value)) return `[${value.map(jsonText).join(",")}]`
+  if (ArrayBuffer.isView(value)) return jsonText(listOf(value))
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null"
+  return `{${Object.entries(value).map(([key, member]) => `${JSON.stringify(key)}:${jsonText(member)}`).join(",")}}`
+}
+
+const nestsDeeper = (value: unknown, levels: number): boolean => {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false
+  if (levels < 0) return true
+  return (Array.isArray(value) ? value : Object.values(value)).some((item) => nestsDeeper(item, levels - 1))
+}
 
 const longInteger = /\d{16}/
 
 const keepLongIntegers = (_key: string, value: unknown, context?: { readonly source?: string }): unknown =>
-  typeof value === "number" && !Number.isSafeInteger(value) && context?.source !== undefined &&
-    /^-?\d+$/.test(context.source)
+  typeof value === "number" && Number.isFinite(value) && !Number.isSafeInteger(value) &&
+    context?.source !== undefined && /^-?\d+$/.test(context.source)
     ? BigInt(context.source)
     : value
 
@@ -424,6 +459,10 @@ const quoteNonFinite = (text: string): string => {
     else if (char === 0x4e || char === 0x49) {
       const word = text.startsWith("NaN", at) ? "NaN" : text.startsWith("Infinity", at) ? "Infinity" : undefined
       if (word === undefined) continue
+      let next = at + word.length
+      while (isSpace(text.charCodeAt(next))) next++
+      // A key, which has no right to be bare.
+      if (text.charCodeAt(next) === 0x3a) return text
       const start = word === "Infinity" && text.charCodeAt(at - 1) === 0x2d ? at - 1 : at
       parts.push(text.slice(from, start), "\"", text.slice(start, at + word.length), "\"")
       at += word.length - 1
@@ -433,6 +472,9 @@ const quoteNonFinite = (text: string): string => {
   parts.push(text.slice(from))
   return parts.join("")
 }
+
+/** What JSON takes for space. */
+const isSpace = (char: number): boolean => char === 0x20 || char === 0x09 || char === 0x0a || char === 0x0d
 
 const endOfString = (text: string, start: number): number => {
   for (let at = start + 1; at < text.length; at++) {
@@ -458,10 +500,6 @@ const decoded = (
 
 const refuse = (reason: string): Refused => ({ _tag: "Refused", reason })
 
-const isFiniteNumber = (value: unknown): value is number => typeof value === "number" && value - value === 0
-
-const own = (record: Input, key: string): unknown => Object.hasOwn(record, key) ? record[key] : undefined
-
 /** Assignment would take `__proto__` for the prototype. */
 const set = (record: Record<string, Value>, key: string, value: Value): void => {
   if (key === "__proto__") {
@@ -474,15 +512,17 @@ const nonFinite = (text: string): number | undefined =>
 
 /** An array of numbers, or of arrays of numbers; `null` inside is NaN. Undefined for any other array. */
 const toNumbers = (value: object): ReadonlyArray<number> | ReadonlyArray<ReadonlyArray<number>> | undefined => {
-  if (ArrayBuffer.isView(value)) {
-    return value instanceof Float64Array || value instanceof Float32Array ? Array.from(value) : undefined
-  }
+  if (ArrayBuffer.isView(value)) return toNumberList(listOf(value))
   if (!Array.isArray(value)) return undefined
   const items: ReadonlyArray<unknown> = value
   return items.length > 0 && items.every((item) => Array.isArray(item) || ArrayBuffer.isView(item))
-    ? all(items, (item) => Array.isArray(item) ? toNumberList(item) : toNumberList(Array.from(item as Float64Array)))
+    ? all(items, (item) => toNumberList(Array.isArray(item) ? item : ArrayBuffer.isView(item) ? listOf(item) : []))
     : toNumberList(items)
 }
+
+/** The items of a typed array; what is only bytes has none. */
+const listOf = (view: ArrayBufferView): ReadonlyArray<unknown> =>
+  Symbol.iterator in view ? Array.from(view as ArrayBufferView & Iterable<unknown>) : []
 
 const toNumberList = (items: ReadonlyArray<unknown>): ReadonlyArray<number> | undefined => all(items, toNumber)
 

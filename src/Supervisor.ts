@@ -139,7 +139,8 @@ export const supervise = (options: {
 }): Effect.Effect<Supervised, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { name } = options
-    const scope = yield* Effect.scope
+    // What the backend opens, whenever that is, is closed after everything that is registered from here on.
+    const scope = yield* Scope.fork(yield* Effect.scope)
     const wake = yield* Latch.make(false)
     const caughtUp = yield* Latch.make(false)
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Fs from "node:fs"
@@ -31,7 +31,7 @@ describe("update", () => {
       const history = yield* History.make({ outdir, environment })
       assert.strictEqual(yield* history.update({ iteration: 7, loss: 0.5 }), "iteration=7 loss=0.500000")
       assert.deepStrictEqual(readLines(history.logPath)[0]?.["metrics"], { iteration: 7, loss: 0.5 })
-      assert.strictEqual(yield* history.update({ step: 8, loss: 0.5 }, { precision: 2 }), "step=8    loss=0.50")
+      assert.strictEqual(yield* history.update({ step: 8, loss: 0.5 }, { precision: 2 }), "step=8     loss=0.50")
       assert.deepStrictEqual(readLines(history.logPath)[1], { seq: 2, step: 8, timestamp: 0, rank: 0, metrics: { loss: 0.5 } })
     }))
 
@@ -112,7 +112,7 @@ describe("finalize", () => {
       assert.strictEqual(directory, Path.join(root, "out", "mine"))
       assert.strictEqual(readLines(Path.join(directory, "metrics.jsonl")).length, 1)
       assert.strictEqual(Fs.readFileSync(Path.join(directory, "metrics.csv"), "utf8"), "step,timestamp,loss\n,0,1\n")
-      assert.isFalse(Fs.existsSync(Path.join(root, "history", history.runId)))
+      assert.deepStrictEqual([...snapshot(Path.join(root, "history")).keys()], [])
     }))
 
   it.effect("never writes over another run: it goes beside it", () =>
@@ -210,7 +210,7 @@ describe("streams", () => {
         Stream.run(History.finalizeSink({ plots: false }))
       )
       assert.strictEqual(summaries.length, 2000)
-      assert.strictEqual(summaries[3], "step=4    train/loss=0.250000")
+      assert.strictEqual(summaries[3], "step=4     train/loss=0.250000")
       assert.strictEqual(result.dataset?.draws, 2000)
     }))
 
@@ -257,7 +257,7 @@ describe("backends", () => {
       assert.strictEqual((yield* history.tracker.getBackend("mine"))?.name, "mine")
     }))
 
-  it.effect("a backend that fails costs a warning, and the others nothing", () =>
+  it.live("a backend that fails costs a warning, and the others nothing", () =>
     Effect.gen(function*() {
       const outdir = yield* temporary
       const broken = Backend.make({
@@ -268,12 +268,10 @@ describe("backends", () => {
       })
       const history = yield* History.make({ outdir, environment, backends: "csv", tracker: [broken] })
       yield* history.update({ loss: 1 }, { step: 1 })
-      const fiber = yield* Effect.forkChild(history.finalize({ plots: false, finishTimeout: 5 }))
-      yield* TestClock.adjust("1 minute")
-      const { undelivered } = yield* Fiber.join(fiber)
+      const { undelivered } = yield* history.finalize({ plots: false, finishTimeout: 0.05 })
       assert.deepStrictEqual(undelivered.map((backend) => [backend.backend, backend.undelivered]), [["broken", 1]])
       assert.match(undelivered[0]?.lastFailure ?? "", /broken\.log\(\) failed: no such luck/)
-      assert.strictEqual(Fs.readFileSync(Path.join(outdir, "metrics.csv"), "utf8"), "step,timestamp,loss\n1,0,1\n")
+      assert.match(Fs.readFileSync(Path.join(outdir, "metrics.csv"), "utf8"), /^step,timestamp,loss\n1,[\d.]+,1\n$/)
     }).pipe(Effect.provide(Logger.layer([]))))
 
   it.effect("an unknown name is warned about with the known ones, and skipped", () =>
@@ -303,7 +301,7 @@ describe("determinism", () => {
           yield* TestClock.adjust("1 second")
         }
         yield* history.finalize()
-      }))
+      })).pipe(Random.withSeed("a run"))
       yield* program
       const once = snapshot(root)
       Fs.rmSync(outdir, { recursive: true })

@@ -3,10 +3,10 @@
  * and docs/. In scope are `assert` and `outdir`, a fresh directory. A block that is not to be run says ```ts no-run.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { execFileSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, relative } from "node:path"
+import { dirname, join, relative } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { afterAll } from "vitest"
 
@@ -49,11 +49,9 @@ const inPage = (file: string): Array<Example> => {
 const numbered = (file: string, name: string, codes: ReadonlyArray<string>): Array<Example> =>
   codes.map((code, i) => ({ file, name: codes.length > 1 ? `${name} (${i + 1})` : name, code }))
 
+const markdown = ["README.md", "CHANGELOG.md", ...globSync("docs/*.md", { cwd: root }).sort()]
 const sources = globSync("src/**/*.ts", { cwd: root }).sort().flatMap(inSource)
-const pages = ["README.md", ...globSync("docs/*.md", { cwd: root }).sort()].filter((page) =>
-  existsSync(join(root, page))
-)
-  .flatMap(inPage)
+const pages = markdown.flatMap(inPage)
 
 // -----------------------------------------------------------------------------
 // Writing them as modules
@@ -92,25 +90,38 @@ describe.each([...new Set(modules.map(({ file }) => file))])("%s", (file) => {
 
 it("every example passes the compiler", () => {
   const project = join(folder, "tsconfig.json")
-  writeFileSync(
-    project,
-    JSON.stringify({
-      extends: "../../tsconfig.json",
-      include: ["*.ts"],
-      compilerOptions: { noUnusedLocals: false, noUnusedParameters: false }
-    })
-  )
+  const compilerOptions = { noUnusedLocals: false, noUnusedParameters: false }
+  writeFileSync(project, JSON.stringify({ extends: "../../tsconfig.json", include: ["*.ts"], compilerOptions }))
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
-  try {
-    execFileSync(process.execPath, [tsc, "-p", project], { encoding: "utf8" })
-  } catch (error) {
-    assert.fail(error instanceof Error && "stdout" in error ? String(error.stdout) : String(error))
-  }
+  const { stdout } = spawnSync(process.execPath, [tsc, "-p", project, "--pretty", "false"], {
+    cwd: folder,
+    encoding: "utf8"
+  })
+  // What is wrong with src is for another check to say.
+  assert.deepStrictEqual(stdout.split("\n").filter((line) => /^\d{3}-.*error/.test(line)), [])
 })
 
 it("the documentation has examples of the library's main names", () => {
   const shown = new Set(sources.map(({ file, name }) => `${file} ${name.replace(/ \(\d+\)$/, "")}`))
   for (const name of ["src/History.ts make", "src/History.ts track", "src/Backend.ts make", "src/async.ts track"]) {
     assert.isTrue(shown.has(name), `${name} has no example, or it was not found`)
+  }
+})
+
+it("the options in README.md are those of the command line", () => {
+  const { stdout } = spawnSync(process.execPath, [join(root, "dist", "cli", "main.js"), "--help"], { encoding: "utf8" })
+  const flags = (text: string): Array<string> => [...new Set(text.match(/(?<![\w-])--[a-z][a-z-]*/g) ?? [])].sort()
+  const [, offered = ""] = /^FLAGS\n([\s\S]*?)^GLOBAL/m.exec(stdout) ?? []
+  const table = readFileSync(join(root, "README.md"), "utf8").split("\n").filter((line) => line.startsWith("| `--"))
+  assert.isAbove(flags(offered).length, 15, stdout)
+  assert.deepStrictEqual(flags(table.join("\n")), flags(offered))
+})
+
+it("every link to a file leads to one", () => {
+  for (const page of markdown) {
+    const text = readFileSync(join(root, page), "utf8").replaceAll(fence, "")
+    for (const [, target = ""] of text.matchAll(/\]\((?!https?:)([^)#\s]+)/g)) {
+      assert.isTrue(existsSync(join(root, dirname(page), target)), `${page} links to ${target}`)
+    }
   }
 })

@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { execFile } from "node:child_process"
 import * as Fs from "node:fs"
@@ -32,7 +31,7 @@ export const Git = Schema.Struct({
  */
 export type Git = typeof Git.Type
 
-const gitTimeout = "2 seconds"
+const gitTimeoutMillis = 2000
 
 /**
  * What is checked out in a directory; null outside of a repository. Git is given 2 seconds; where it is missing, slow or
@@ -47,8 +46,8 @@ export const find = (directory: string, environment: Environment = process.env):
       repository === undefined
         ? Effect.succeed(null)
         : Effect.map(
-          Effect.timeoutOption(gitStatus(directory, environment), gitTimeout),
-          (status) => parseStatus(Option.getOrElse(status, () => "")) ?? readRepository(repository)
+          gitStatus(directory, environment),
+          (status) => parseStatus(status) ?? readRepository(repository)
         )
     )
   )
@@ -59,7 +58,14 @@ const gitStatus = (directory: string, environment: Environment): Effect.Effect<s
     const child = execFile(
       "git",
       ["-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
-      { cwd: directory, env: { ...environment, GIT_OPTIONAL_LOCKS: "0", LC_ALL: "C" }, maxBuffer: 1 << 20 },
+      {
+        cwd: directory,
+        env: { ...environment, GIT_OPTIONAL_LOCKS: "0", LC_ALL: "C" },
+        maxBuffer: 1 << 20,
+        // Another process's time is real: a program's TestClock must not decide what git says.
+        timeout: gitTimeoutMillis,
+        killSignal: "SIGKILL"
+      },
       // Without an answer, or with more than a megabyte of it, the beginning is still good.
       (_error, stdout) => resume(Effect.succeed(stdout))
     )
