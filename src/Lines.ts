@@ -53,35 +53,49 @@ export interface Splitter {
 export const splitter = (
   { limit = maxBytes, verbatim = false }: { readonly limit?: number; readonly verbatim?: boolean } = {}
 ): Splitter => {
-  let carry: Array<Buffer> = []
+  // The start of a line that waits for its end: a copy, for a chunk may be a buffer that its reader fills again. Of a
+  // line that is too long only what can be shown is kept, and the rest counted.
+  let held = Buffer.alloc(0)
+  let size = 0
   let carried = 0
-  let start = true
+  let first = true
 
   const keep = (part: Buffer): void => {
-    // An overlong line is counted to its end, but no more of it is kept than can be shown. A copy, for the chunk may be
-    // a buffer that its reader fills again.
-    if (carried <= limit) carry.push(Buffer.from(part))
-    else if (carry.length > 1) carry = [carry[0]?.subarray(0, shown) ?? Buffer.alloc(0)]
     carried += part.length
+    const most = carried > limit ? shown : limit
+    if (size > most) {
+      held = Buffer.from(held.subarray(0, most))
+      size = most
+    }
+    const more = Math.min(part.length, most - size)
+    if (size + more > held.length) {
+      const larger = Buffer.alloc(Math.max(size + more, Math.min(2 * held.length, most)))
+      held.copy(larger, 0, 0, size)
+      held = larger
+    }
+    part.copy(held, size, 0, more)
+    size += more
   }
 
   const takeCarry = (): string | Damaged => {
     const line = carried > limit
-      ? overlong(limit, carry[0] ?? Buffer.alloc(0), carried)
-      : decodeLine(Buffer.concat(carry), verbatim)
-    carry = []
+      ? overlong(limit, held.subarray(0, size), carried)
+      : decodeLine(held.subarray(0, size), verbatim)
+    if (held.length > keptCapacity) held = Buffer.alloc(0)
+    size = 0
     carried = 0
     return line
   }
 
+  /** The first line of all loses its mark only now: it may have come in pieces. */
+  const withoutMark = (line: string | Damaged): string | Damaged => {
+    first = false
+    return !verbatim && typeof line === "string" && line.charCodeAt(0) === 0xfeff ? line.slice(1) : line
+  }
+
   return {
     push: (chunk) => {
-      let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-      if (start && bytes.length > 0) {
-        // A mark cut in two chunks is not worth the code: three bytes never are, outside of tests.
-        if (!verbatim && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3)
-        start = false
-      }
+      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
       const last = bytes.lastIndexOf(0x0a)
       if (last < 0) {
         if (bytes.length > 0) keep(bytes)
@@ -96,12 +110,20 @@ export const splitter = (
       }
       if (from <= last) decodeLines(bytes.subarray(from, last), limit, verbatim, lines)
       if (last + 1 < bytes.length) keep(bytes.subarray(last + 1))
+      if (first && lines[0] !== undefined) lines[0] = withoutMark(lines[0])
       return lines
     },
-    end: () => carried === 0 ? undefined : takeCarry(),
+    end: () => {
+      if (carried === 0) return undefined
+      const line = takeCarry()
+      return first ? withoutMark(line) : line
+    },
     pending: () => carried
   }
 }
+
+/** A longer line than this gives its memory back. */
+const keptCapacity = 1024 * 1024
 
 const shown = 200
 
@@ -120,7 +142,7 @@ const decodeLines = (bytes: Buffer, limit: number, verbatim: boolean, lines: Arr
 }
 
 const decodeLine = (bytes: Buffer, verbatim: boolean): string | Damaged => {
-  if (!isUtf8(bytes)) return { _tag: "Damaged", reason: "not UTF-8", bytes: bytes.length, raw: bytes }
+  if (!isUtf8(bytes)) return { _tag: "Damaged", reason: "not UTF-8", bytes: bytes.length, raw: Buffer.from(bytes) }
   const line = bytes.toString("utf8")
   return verbatim ? line : withoutReturn(line)
 }
@@ -131,5 +153,5 @@ const overlong = (limit: number, start: Buffer, bytes: number): Damaged => ({
   _tag: "Damaged",
   reason: `longer than ${limit / 1024 / 1024} MiB`,
   bytes,
-  raw: start.subarray(0, shown)
+  raw: Buffer.from(start.subarray(0, shown))
 })

@@ -339,18 +339,24 @@ const cutStep = (text: string): (Step & { readonly text: string }) | undefined =
 
 const tooDeep = `nested deeper than ${maxDepth} levels`
 
+/** A long key over many members grows with their product: no record's text may be longer than the log can read. */
+const maxText = 128 * 1024 * 1024
+
 const flatten = (input: Input, stepKey: string | undefined): Decoded | Refused => {
   const found = findStep(input, stepKey)
   const metrics: Record<string, Value> = {}
   const members: Array<string> = []
   const notes: Array<string> = []
+  let length = 0
 
   const put = (path: string, value: Value, text: string): void => {
     let key = path
     for (let n = 2; Object.hasOwn(metrics, key); n++) key = `${path}_${n}`
     if (key !== path) notes.push(`${quote(path)} occurs twice once flattened; the second is kept as ${quote(key)}`)
     set(metrics, key, value)
-    members.push(`${JSON.stringify(key)}:${text}`)
+    const member = `${JSON.stringify(key)}:${text}`
+    members.push(member)
+    length += member.length + 1
   }
 
   const visit = (path: string, value: unknown, depth: number): boolean => {
@@ -379,12 +385,12 @@ const flatten = (input: Input, stepKey: string | undefined): Decoded | Refused =
       notes.push(`${quote(path)} is a ${typeof value}; it is kept as text`)
       put(path, String(value), JSON.stringify(String(value)))
     }
-    return true
+    return length <= maxText
   }
 
   for (const [key, value] of Object.entries(input)) {
     if (found !== undefined && !found.stays && key === found.key) continue
-    if (!visit(key, value, 1)) return refuse(tooDeep)
+    if (!visit(key, value, 1)) return refuse(length > maxText ? "too long once it is flattened" : tooDeep)
   }
   return decoded(metrics, `{${members.join(",")}}`, found, notes)
 }

@@ -111,7 +111,11 @@ export const recordLine = (
   timestamp: number,
   rank: number,
   metrics: string
-): string => `{"seq":${seq},"step":${step ?? "null"},"timestamp":${timestamp},"rank":${rank},"metrics":${metrics}}\n`
+): string => `{"seq":${seq},"step":${stepText(step)},"timestamp":${timestamp},"rank":${rank},"metrics":${metrics}}\n`
+
+/** A step that is no finite number, which JSON could not say, is none. */
+const stepText = (step: number | undefined): string =>
+  step === undefined || !Number.isFinite(step) ? "null" : String(step)
 
 /**
  * A record's statistics as a line of the log, `\n` included.
@@ -120,7 +124,7 @@ export const recordLine = (
  * @since 0.1.0
  */
 export const statisticsLine = ({ rank, seq, statistics, step, timestamp }: Omit<Closing, "metrics">): string =>
-  `{"seq":${seq},"step":${step ?? "null"},"timestamp":${timestamp},"rank":${rank},` +
+  `{"seq":${seq},"step":${stepText(step)},"timestamp":${timestamp},"rank":${rank},` +
   `"aggregated":${Metrics.encode(statistics.values)},"count":${statistics.count},"expected":${statistics.expected}}\n`
 
 /**
@@ -134,20 +138,24 @@ export const decodeLine = (line: string): Entry | { readonly _tag: "Refused"; re
   try {
     value = JSON.parse(line)
   } catch {
-    return { _tag: "Refused", reason: "torn or not JSON" }
+    return { _tag: "Refused", reason: notJson }
   }
   if (typeof value !== "object" || value === null) return { _tag: "Refused", reason: "not an object" }
   const { aggregated, metrics, seq, step, timestamp } = value
-  if (typeof seq !== "number" || !Number.isSafeInteger(seq)) return { _tag: "Refused", reason: "no seq" }
-  if (!isTime(timestamp)) return { _tag: "Refused", reason: "no timestamp" }
+  if (typeof seq !== "number" || !Number.isSafeInteger(seq) || seq < 1) return { _tag: "Refused", reason: "no seq" }
+  if (!isFinite(timestamp)) return { _tag: "Refused", reason: "no timestamp" }
   const head = {
     seq,
-    step: typeof step === "number" ? step : undefined,
+    step: isFinite(step) ? step : undefined,
     timestamp,
-    rank: typeof value.rank === "number" ? value.rank : 0
+    rank: isFinite(value.rank) ? value.rank : 0
   }
   const statistics = isRecord(aggregated) && Metrics.restoreNonFinite(aggregated)
-    ? { values: aggregated, count: value.count ?? 1, expected: value.expected ?? 1 }
+    ? {
+      values: aggregated,
+      count: isFinite(value.count) ? value.count : 1,
+      expected: isFinite(value.expected) ? value.expected : 1
+    }
     : undefined
   if (isRecord(metrics)) {
     return Metrics.restoreNonFinite(metrics)
@@ -166,11 +174,13 @@ interface RawEntry {
   readonly rank?: unknown
   readonly metrics?: Record<string, Metrics.Value>
   readonly aggregated?: Record<string, Metrics.Value>
-  readonly count?: number
-  readonly expected?: number
+  readonly count?: unknown
+  readonly expected?: unknown
 }
 
-const isTime = (value: unknown): value is number => typeof value === "number"
+const notJson = "torn or not JSON"
+
+const isFinite = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
 
 const isRecord = (value: unknown): value is Record<string, Metrics.Value> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -185,7 +195,7 @@ const chunkSize = 1024 * 1024
 const longestLine = 6 * Lines.maxBytes
 
 /**
- * Whether a file is a run log: its first line that is not blank is one of a log. A file of plain records is not, and an
+ * Whether a file is a run log: its first line that can be read is one of a log. A file of plain records is not, and an
  * empty one is.
  *
  * @category reading
@@ -195,13 +205,38 @@ export const isLog = (path: string): Effect.Effect<boolean, RunLogError> =>
   Effect.scoped(Effect.flatMap(openFile(path, "r"), (fd) =>
     Effect.try({
       try: () => {
-        const bytes = Buffer.alloc(chunkSize)
-        const start = bytes.subarray(0, Fs.readSync(fd, bytes, 0, chunkSize, 0)).toString("utf8")
-        const line = start.split("\n").find((text) => text.trim() !== "")
-        return line === undefined || !("_tag" in decodeLine(line))
+        let damaged = 0
+        const found = firstOf(fd, false, (line) => {
+          if (typeof line === "string" && line.trim() === "") return undefined
+          const entry = typeof line === "string" ? decodeLine(line) : line
+          if (!("_tag" in entry)) return true
+          return typeof line === "string" && entry.reason !== notJson || ++damaged > 100 ? false : undefined
+        })
+        return found ?? damaged === 0
       },
       catch: (cause) => new RunLogError({ path, operation: "read", cause })
     })))
+
+/** Reads lines from the start of a file until `look` says something of one. */
+const firstOf = <A>(
+  fd: number,
+  verbatim: boolean,
+  look: (line: string | Lines.Damaged) => A | undefined
+): A | undefined => {
+  const buffer = Buffer.allocUnsafe(64 * 1024)
+  const splitter = Lines.splitter({ limit: longestLine, verbatim })
+  for (let at = 0;;) {
+    const read = Fs.readSync(fd, buffer, 0, buffer.length, at)
+    at += read
+    const last = read === 0 ? splitter.end() : undefined
+    const lines = read > 0 ? splitter.push(buffer.subarray(0, read)) : last === undefined ? [] : [last]
+    for (const line of lines) {
+      const found = look(line)
+      if (found !== undefined) return found
+    }
+    if (read === 0) return undefined
+  }
+}
 
 /**
  * Reads a log from a byte offset (the start of a line) to where it ends now, or to `to`.
@@ -237,7 +272,7 @@ export const pages = (
       try: (): Page | undefined => {
         if (ended) return undefined
         const size = Math.min(chunkSize, to - at)
-        const read = size === 0 ? 0 : Fs.readSync(fd, buffer, 0, size, at)
+        const read = size <= 0 ? 0 : Fs.readSync(fd, buffer, 0, size, at)
         at += read
         if (read > 0) return page(splitter.push(buffer.subarray(0, read)))
         ended = true
@@ -284,8 +319,15 @@ const joiner = (window: number): Joiner => {
     push: (entries) => {
       const ready: Array<Row> = []
       for (const entry of entries) {
-        if (isRow(entry)) waiting.set(entry.seq, entry)
-        else {
+        if (isRow(entry)) {
+          // Not ours, but it happens: two records of one seq are two records.
+          const same = waiting.get(entry.seq)
+          if (same !== undefined) {
+            waiting.delete(entry.seq)
+            ready.push(same)
+          }
+          waiting.set(entry.seq, entry)
+        } else {
           const row = waiting.get(entry.seq)
           if (row !== undefined) waiting.set(entry.seq, { ...row, statistics: entry.statistics })
         }
@@ -346,40 +388,65 @@ export interface Tail {
  * @since 0.1.0
  */
 export const tail = (path: string): Effect.Effect<Tail, RunLogError> =>
-  Effect.scoped(Effect.flatMap(openFile(path, "r"), (fd) =>
-    Effect.try({ try: () => readTail(fd), catch: (cause) => new RunLogError({ path, operation: "read", cause }) })))
+  Effect.scoped(
+    Effect.flatMap(openFile(path, "r"), (fd) =>
+      Effect.try({
+        try: () => readTail(fd),
+        catch: (cause) => new RunLogError({ path, operation: "read", cause })
+      }))
+  )
 
 const readTail = (fd: number): Tail => {
   const size = Fs.fstatSync(fd).size
-  for (let length = Math.min(size, 64 * 1024);; length = Math.min(size, length * 8)) {
+  for (let length = Math.min(size, 64 * 1024); length <= mostBackwards; length = Math.min(size, length * 8)) {
     const bytes = Buffer.alloc(length)
     for (let got = 0; got < length;) {
       const read = Fs.readSync(fd, bytes, got, length - got, size - length + got)
       if (read === 0) break
       got += read
     }
+    const whole = length === size
     const lastBreak = bytes.lastIndexOf(0x0a)
-    const rest = bytes.subarray(lastBreak + 1).toString("utf8")
-    const restEntry = rest === "" ? undefined : decodeLine(rest)
-    const unended = restEntry !== undefined && !("_tag" in restEntry)
     // The first line of what was read may have been cut by where reading began.
-    const first = length === size ? 0 : bytes.indexOf(0x0a) + 1
-    const seq = unended ? restEntry.seq : lastSeq(bytes.subarray(first, Math.max(first, lastBreak)))
-    if (seq === undefined && length < size) continue
-    const torn = unended ? 0 : length - lastBreak - 1
-    return { seq: seq ?? 0, end: size - torn, torn, unended }
+    const first = whole ? 0 : bytes.indexOf(0x0a) + 1
+    const rest = lastBreak >= 0 || whole ? entryOf(bytes.subarray(lastBreak + 1).toString("utf8")) : undefined
+    let seq = recordSeq(rest, undefined)
+    for (const line of bytes.subarray(first, Math.max(first, lastBreak)).toString("utf8").split("\n")) {
+      seq = recordSeq(entryOf(line), seq)
+    }
+    if (seq !== undefined || whole) return tailOf(size, seq, length - lastBreak - 1, rest !== undefined)
   }
+  // No record among so much: a log like no other, and read from its start.
+  let seq: number | undefined
+  let rest = 0
+  let restEntry: Entry | undefined
+  firstOf(fd, true, (line) => {
+    rest = typeof line === "string" ? Buffer.byteLength(line) : line.bytes
+    restEntry = typeof line === "string" ? entryOf(line) : undefined
+    seq = recordSeq(restEntry, seq)
+    return undefined
+  })
+  const last = Buffer.alloc(1)
+  Fs.readSync(fd, last, 0, 1, size - 1)
+  return last[0] === 0x0a ? tailOf(size, seq, 0, false) : tailOf(size, seq, rest, restEntry !== undefined)
 }
 
-/** Statistics lines carry the seq of an earlier record, so the greatest of some lines is looked for. */
-const lastSeq = (bytes: Buffer): number | undefined => {
-  let last: number | undefined
-  for (const line of bytes.toString("utf8").split("\n")) {
-    const entry = decodeLine(line)
-    if (!("_tag" in entry) && entry.metrics !== undefined && entry.seq > (last ?? 0)) last = entry.seq
-  }
-  return last
+const mostBackwards = 32 * 1024 * 1024
+
+/** `rest`: how many bytes stand after the last line break; `unended`: whether they are a line nevertheless. */
+const tailOf = (size: number, seq: number | undefined, rest: number, unended: boolean): Tail => {
+  const torn = unended ? 0 : rest
+  return { seq: seq ?? 0, end: size - torn, torn, unended }
 }
+
+const entryOf = (line: string): Entry | undefined => {
+  const entry = decodeLine(line)
+  return "_tag" in entry ? undefined : entry
+}
+
+/** The greater of a seq and an entry's, if that is a record: statistics carry the seq of an earlier one. */
+const recordSeq = (entry: Entry | undefined, seq: number | undefined): number | undefined =>
+  entry !== undefined && isRow(entry) && entry.seq > (seq ?? 0) ? entry.seq : seq
 
 // -----------------------------------------------------------------------------
 // Writing
@@ -423,7 +490,11 @@ export const writer = (options: {
     // Always at the end: after a write that was taken back, the position of any other would be beyond it.
     const fd = yield* openFile(path, "a")
     if (mode === "create" && Fs.fstatSync(fd).size > 0) {
-      return yield* new RunLogError({ path, operation: "create", cause: Object.assign(new Error(), { code: "EEXIST" }) })
+      return yield* new RunLogError({
+        path,
+        operation: "create",
+        cause: Object.assign(new Error(), { code: "EEXIST" })
+      })
     }
     if (mode === "overwrite") yield* attempt("empty", () => Fs.ftruncateSync(fd))
     let end = found?.end ?? 0
@@ -434,6 +505,7 @@ export const writer = (options: {
       const lines = torn ? `\n${text}` : text
       let written = 0
       try {
+        const start = torn ? Fs.fstatSync(fd).size : end
         const length = Buffer.byteLength(lines)
         written = Fs.writeSync(fd, lines)
         if (written < length) {
@@ -441,7 +513,7 @@ export const writer = (options: {
           while (written < length) written += Fs.writeSync(fd, bytes, written)
         }
         if (fsync) Fs.fdatasyncSync(fd)
-        end += length
+        end = start + length
         torn = false
       } catch (cause) {
         takeBack()
@@ -451,9 +523,10 @@ export const writer = (options: {
     const takeBack = (): void => {
       try {
         Fs.ftruncateSync(fd, end)
+        torn = false
       } catch {
+        // What stands behind `end` stays there, and the next write puts an end to its line.
         torn = true
-        end = Fs.fstatSync(fd).size
       }
     }
 
@@ -496,7 +569,9 @@ export class RunLogError extends Schema.TaggedError<RunLogError>()("RunLogError"
     const { code, message } = this.cause instanceof Error
       ? { code: "code" in this.cause ? String(this.cause.code) : "", message: this.cause.message }
       : { code: "", message: String(this.cause) }
-    return `Cannot ${this.operation} the log ${this.path}: ${remedies[code] ?? message}${code === "" ? "" : ` (${code})`}`
+    return `Cannot ${this.operation} the log ${this.path}: ${remedies[code] ?? message}${
+      code === "" ? "" : ` (${code})`
+    }`
   }
 }
 

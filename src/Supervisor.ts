@@ -85,6 +85,9 @@ const callTimeoutMillis = 30_000
 const firstPauseMillis = 500
 const longestPauseMillis = 60_000
 const cursorEveryMillis = 1000
+/** Records wait for others to be delivered with: until there are so many, or for so long. */
+const batchEnough = 256
+const batchMillis = 200
 
 // -----------------------------------------------------------------------------
 // Cursor
@@ -142,6 +145,7 @@ export const supervise = (options: {
     // What the backend opens, whenever that is, is closed after everything that is registered from here on.
     const scope = yield* Scope.fork(yield* Effect.scope)
     const wake = yield* Latch.make(false)
+    const hurry = yield* Latch.make(false)
     const caughtUp = yield* Latch.make(false)
 
     let backend: Backend.Backend | undefined
@@ -153,6 +157,7 @@ export const supervise = (options: {
     let queued = 0
     // A run that goes on, or a server that was away, starts from the log.
     let behind = cursor.seq < options.lastSeq
+    let draining = 0
     let failures = 0
     let lastFailure: string | undefined
     const warned = new Set<string>()
@@ -275,13 +280,18 @@ export const supervise = (options: {
       }
       yield* insist("logConfig", to.logConfig(options.context.config))
       while (true) {
-        if (queue.length > 0) yield* deliverQueue(to)
-        else if (behind) yield* readOn(to)
-        else {
-          yield* save(yield* Clock.currentTimeMillis)
+        if (behind && queue.length === 0) yield* readOn(to)
+        else if (queue.length > 0) {
+          yield* Effect.timeoutOption(hurry.await, batchMillis)
+          if (draining === 0) hurry.closeUnsafe()
+          yield* deliverQueue(to)
+        } else {
           wake.closeUnsafe()
           caughtUp.openUnsafe()
-          yield* wake.await
+          if (cursor === saved) yield* wake.await
+          else if (Option.isNone(yield* Effect.timeoutOption(wake.await, cursorEveryMillis))) {
+            yield* save(yield* Clock.currentTimeMillis)
+          }
         }
       }
     })
@@ -296,8 +306,14 @@ export const supervise = (options: {
     })
 
     const drain = (timeoutMillis: number): Effect.Effect<Delivered> =>
-      caughtUp.await.pipe(
-        Effect.timeoutOption(timeoutMillis),
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          draining++
+          hurry.openUnsafe()
+        }),
+        () => Effect.timeoutOption(caughtUp.await, timeoutMillis),
+        () => Effect.sync(() => draining--)
+      ).pipe(
         Effect.andThen(Clock.currentTimeMillis),
         Effect.flatMap(save),
         Effect.andThen(Effect.sync(delivered))
@@ -325,6 +341,7 @@ export const supervise = (options: {
           queue.push({ rows, offset })
           queued += rows.length
         }
+        if (behind || queued >= batchEnough) hurry.openUnsafe()
         caughtUp.closeUnsafe()
         wake.openUnsafe()
       },

@@ -14,6 +14,7 @@ import type { OperatorAsyncFunction } from "ix/interfaces"
 import * as Backend from "./Backend.ts"
 import * as History from "./History.ts"
 import * as Metrics from "./Metrics.ts"
+import type { Tracker } from "./Tracker.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -30,6 +31,8 @@ export interface AsyncHistory extends AsyncDisposable {
   readonly runId: string
   readonly directory: string
   readonly logPath: string
+  readonly resumedAt: number
+  readonly tracker: Tracker
   readonly update: (metrics: Metrics.Input, options?: History.UpdateOptions) => string
   readonly track: (metrics: Metrics.Input) => History.Tracked
   readonly finalize: (options?: History.FinalizeOptions) => Promise<History.Finalized>
@@ -79,6 +82,8 @@ export const make = async (options: History.Options = {}): Promise<AsyncHistory>
     get logPath() {
       return history.logPath
     },
+    resumedAt: history.resumedAt,
+    tracker: history.tracker,
     // Nothing in an update waits, and a training loop is not to be made asynchronous for it.
     update: (metrics, updating) => Effect.runSync(history.update(metrics, updating)),
     track: (metrics) => {

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
+import { Socket } from "node:net"
 import { failure, type ExitWith, usage } from "./Exit.ts"
 
 /** Bytes, and how many there will be, if that is known. */
@@ -39,21 +40,33 @@ export const file = (path: string, follow: boolean): Effect.Effect<Input, ExitWi
     const regular = stat.isFile()
     return {
       name: path,
-      bytes: read(path, regular, follow && regular),
+      bytes: stat.isFIFO() ? readPipe(path) : read(path, regular, follow && regular),
       size: regular && !follow ? stat.size : undefined
     }
   })
 
+const cannotRead = (path: string) => (error: unknown): ExitWith => failure(`${path} cannot be read: ${reasonOf(error)}`)
+
+/**
+ * A FIFO is waited for by the event loop: a thread that opens or reads one which nobody writes to could not be ended,
+ * and the process with it.
+ */
+const readPipe = (path: string): Stream.Stream<Uint8Array, ExitWith> =>
+  Stream.unwrap(Effect.try({
+    try: () => {
+      const fd = Fs.openSync(path, Fs.constants.O_RDONLY | Fs.constants.O_NONBLOCK)
+      return Stream.fromAsyncIterable<Uint8Array, ExitWith>(new Socket({ fd, writable: false }), cannotRead(path))
+    },
+    catch: cannotRead(path)
+  }))
+
 const read = (path: string, regular: boolean, follow: boolean): Stream.Stream<Uint8Array, ExitWith> => {
-  const cannot = (error: unknown) => failure(`${path} cannot be read: ${reasonOf(error)}`)
-  const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, ExitWith> => Effect.tryPromise({ try: run, catch: cannot })
+  const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, ExitWith> =>
+    Effect.tryPromise({ try: run, catch: cannotRead(path) })
   return Stream.unwrap(Effect.gen(function*() {
     const handle = yield* Effect.acquireRelease(
       attempt(() => Fs.promises.open(path, "r")),
-      // A read of a FIFO that nobody writes to never returns, and closing waits for it: the end of the process closes it.
-      (opened) => regular ? Effect.ignore(attempt(() => opened.close())) : Effect.void,
-      // Nor does opening one.
-      { interruptible: true }
+      (opened) => Effect.ignore(attempt(() => opened.close()))
     )
     let at = 0
     const next: Effect.Effect<Uint8Array | undefined, ExitWith> = Effect.gen(function*() {

@@ -66,6 +66,7 @@ export const start = (file: string, args: ReadonlyArray<string>, options: Option
   const stdout: Array<Buffer> = []
   const stderr: Array<Buffer> = []
   const waiting = new Set<() => void>()
+  let closed = false
   const changed = (): void => {
     for (const look of waiting) look()
   }
@@ -82,6 +83,7 @@ export const start = (file: string, args: ReadonlyArray<string>, options: Option
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once("error", reject)
     child.once("close", (code, signal) => {
+      closed = true
       changed()
       const [out, error] = [Buffer.concat(stdout), Buffer.concat(stderr)]
       resolve({ code, signal, stdout: out, stderr: error, out: out.toString("utf8"), error: error.toString("utf8") })
@@ -106,7 +108,7 @@ export const start = (file: string, args: ReadonlyArray<string>, options: Option
           if (condition(running)) {
             waiting.delete(look)
             resolve()
-          } else if (child.exitCode !== null || child.signalCode !== null) {
+          } else if (closed) {
             waiting.delete(look)
             reject(new Error(`the command ended before what was waited for; it wrote:\n${running.out()}${running.error()}`))
           }
