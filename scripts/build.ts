@@ -13,7 +13,9 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const at = (path: string): string => `${root}${path}`
 
 rmSync(at("dist"), { recursive: true, force: true })
-execFileSync(process.execPath, [at("node_modules/typescript/bin/tsc"), "-p", at("tsconfig.build.json")], { stdio: "inherit" })
+execFileSync(process.execPath, [at("node_modules/typescript/bin/tsc"), "-p", at("tsconfig.build.json")], {
+  stdio: "inherit"
+})
 rmSync(at("dist/cli"), { recursive: true, force: true })
 
 const bundle = await rolldown({

@@ -168,16 +168,19 @@ export interface Definition {
 export const make = (definition: Definition): Backend => {
   const call = (operation: string, run: () => Outcome): Effect.Effect<void, BackendError> => {
     const fail = (cause: unknown) => new BackendError({ backend: definition.name, operation, cause })
-    return Effect.try({ try: run, catch: fail }).pipe(
-      Effect.flatMap((outcome) =>
-        Effect.isEffect(outcome)
-          ? Effect.mapError(outcome, (cause) => cause instanceof BackendError ? cause : fail(cause))
-          : outcome instanceof Promise
-          ? Effect.tryPromise({ try: () => outcome, catch: fail })
+    return Effect.suspend(() => {
+      try {
+        const outcome = run()
+        if (Effect.isEffect(outcome)) {
+          return Effect.mapError(Effect.asVoid(outcome), (cause) => cause instanceof BackendError ? cause : fail(cause))
+        }
+        return outcome instanceof Promise
+          ? Effect.asVoid(Effect.tryPromise({ try: () => outcome, catch: fail }))
           : Effect.void
-      ),
-      Effect.asVoid
-    )
+      } catch (cause) {
+        return Effect.fail(fail(cause))
+      }
+    })
   }
   return {
     name: definition.name,

@@ -192,7 +192,11 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
       Fold.run(
         RunLog.rows(logPath, counted.window).pipe(showRows(census.rows, progress)),
         Fold.all({
-          datasets: Columns.fromRows(Dataset.fold(census, { directory, runId: options.run.runId, warmup }), census, warmup),
+          datasets: Columns.fromRows(
+            Dataset.fold(census, { directory, runId: options.run.runId, warmup }),
+            census,
+            warmup
+          ),
           series: Columns.fromRows(
             Series.fold(census, {
               warmup,

@@ -139,7 +139,8 @@ export const all = <const F extends { readonly [name: string]: Any }>(
   const open: Fold<A, B, E, R>["open"] = Effect.map(
     Effect.forEach(Object.entries(members), ([name, fold]) => Effect.map(fold.open, (running) => ({ name, running }))),
     (opened) => ({
-      push: (chunk: ReadonlyArray<A>) => Effect.forEach(opened, ({ running }) => running.push(chunk), { discard: true }),
+      push: (chunk: ReadonlyArray<A>) =>
+        Effect.forEach(opened, ({ running }) => running.push(chunk), { discard: true }),
       done: Effect.map(
         Effect.forEach(opened, ({ name, running }) => Effect.map(running.done, (result) => [name, result] as const)),
         (results) => Object.fromEntries(results) as B
@@ -240,7 +241,9 @@ export const filter: {
 export const toSink = <A, B, E, R>(fold: Fold<A, B, E, R>): Sink.Sink<B, A, never, E, R> =>
   Sink.unwrap(
     Effect.map(fold.open, (running) =>
-      Sink.forEachArray((chunk: ReadonlyArray<A>) => running.push(chunk)).pipe(Sink.mapEffect(() => running.done)))
+      Sink.forEachArray((chunk: ReadonlyArray<A>) =>
+        running.push(chunk)
+      ).pipe(Sink.mapEffect(() => running.done)))
   )
 
 /**

@@ -354,7 +354,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         }
         const first = seq - records.length + 1
         const tracked = rows.map((row) => new TrackedRow(row, records[row.seq - first]?.stepKey, formatter, history))
-        return records.some((decoded) => decoded.notes.length > 0) ? Effect.as(tell(records), tracked) : Effect.succeed(tracked)
+        return records.some((decoded) => decoded.notes.length > 0)
+          ? Effect.as(tell(records), tracked)
+          : Effect.succeed(tracked)
       })
 
     const finalize: History["finalize"] = (finalizing = {}) =>
@@ -415,7 +417,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     return history
   })
 
-const now: Effect.Effect<number> = Effect.clockWith((clock) => Effect.sync(() => clock.currentTimeMillisUnsafe() / 1000))
+const now: Effect.Effect<number> = Effect.clockWith((clock) =>
+  Effect.sync(() => clock.currentTimeMillisUnsafe() / 1000)
+)
 
 /**
  * An id for a run: `20261123-134512-k3f9`. Ids sort by time, and two runs of one second differ.

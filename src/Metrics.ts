@@ -211,8 +211,8 @@ export const decodeLine = (line: string, stepKey?: string): Decoded | Refused =>
     : decodeAny(text, stepKey)
 }
 
-/** Whether a text stays what it is as a line of a UTF-8 file. One that was read from such a file always does. */
-const isOneLine = (text: string): boolean => text.isWellFormed() && !text.includes("\n")
+/** Whether a text stays what it is as a line of a UTF-8 file. To Python a carriage return ends a line, too. */
+const isOneLine = (text: string): boolean => text.isWellFormed() && !text.includes("\n") && !text.includes("\r")
 
 const decodeFlat = (text: string, stepKey: string | undefined): Decoded | undefined => {
   const cut = stepKey === undefined ? cutStep(text) : undefined

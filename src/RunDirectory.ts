@@ -109,7 +109,7 @@ export const readRun = (logPath: string): Effect.Effect<Run | undefined, RunDire
     try {
       run = JSON.parse(Fs.readFileSync(path, "utf8"))
     } catch {
-      return Effect.succeed(undefined)
+      return Effect.undefined
     }
     if ((run.format ?? formatVersion) > formatVersion) {
       return Effect.fail(
@@ -185,8 +185,10 @@ export const lock = (logPath: string): Effect.Effect<void, RunDirectoryError, Sc
     return undefined
   }
   return Effect.acquireRelease(
-    Effect.flatMap(attempt(path, take), (busy) =>
-      busy === undefined ? Effect.void : Effect.fail(new RunDirectoryError({ path, reason: busy }))),
+    Effect.flatMap(
+      attempt(path, take),
+      (busy) => busy === undefined ? Effect.void : Effect.fail(new RunDirectoryError({ path, reason: busy }))
+    ),
     () =>
       Effect.sync(() => {
         held.delete(path)

@@ -409,44 +409,43 @@ const readTail = (fd: number): Tail => {
     const lastBreak = bytes.lastIndexOf(0x0a)
     // The first line of what was read may have been cut by where reading began.
     const first = whole ? 0 : bytes.indexOf(0x0a) + 1
-    const rest = lastBreak >= 0 || whole ? entryOf(bytes.subarray(lastBreak + 1).toString("utf8")) : undefined
+    const rest = lastBreak >= 0 || whole ? bytes.subarray(lastBreak + 1).toString("utf8") : ""
     let seq = recordSeq(rest, undefined)
     for (const line of bytes.subarray(first, Math.max(first, lastBreak)).toString("utf8").split("\n")) {
-      seq = recordSeq(entryOf(line), seq)
+      seq = recordSeq(line, seq)
     }
-    if (seq !== undefined || whole) return tailOf(size, seq, length - lastBreak - 1, rest !== undefined)
+    if (seq !== undefined || whole) return tailOf(size, seq, length - lastBreak - 1, rest)
   }
   // No record among so much: a log like no other, and read from its start.
   let seq: number | undefined
-  let rest = 0
-  let restEntry: Entry | undefined
+  let rest = ""
+  let bytes = 0
   firstOf(fd, true, (line) => {
-    rest = typeof line === "string" ? Buffer.byteLength(line) : line.bytes
-    restEntry = typeof line === "string" ? entryOf(line) : undefined
-    seq = recordSeq(restEntry, seq)
+    rest = typeof line === "string" ? line : ""
+    bytes = typeof line === "string" ? Buffer.byteLength(line) : line.bytes
+    seq = recordSeq(rest, seq)
     return undefined
   })
   const last = Buffer.alloc(1)
   Fs.readSync(fd, last, 0, 1, size - 1)
-  return last[0] === 0x0a ? tailOf(size, seq, 0, false) : tailOf(size, seq, rest, restEntry !== undefined)
+  return last[0] === 0x0a ? tailOf(size, seq, 0, "") : tailOf(size, seq, bytes, rest)
 }
 
 const mostBackwards = 32 * 1024 * 1024
 
-/** `rest`: how many bytes stand after the last line break; `unended`: whether they are a line nevertheless. */
-const tailOf = (size: number, seq: number | undefined, rest: number, unended: boolean): Tail => {
-  const torn = unended ? 0 : rest
+/** What stands after the last line break, in bytes and as text, is a line nevertheless where it is JSON: not cut. */
+const tailOf = (size: number, seq: number | undefined, bytes: number, rest: string): Tail => {
+  const entry = decodeLine(rest)
+  const unended = !("_tag" in entry) || entry.reason !== notJson
+  const torn = unended ? 0 : bytes
   return { seq: seq ?? 0, end: size - torn, torn, unended }
 }
 
-const entryOf = (line: string): Entry | undefined => {
+/** The greater of a seq and a line's, if that is a record: statistics carry the seq of an earlier one. */
+const recordSeq = (line: string, seq: number | undefined): number | undefined => {
   const entry = decodeLine(line)
-  return "_tag" in entry ? undefined : entry
+  return !("_tag" in entry) && isRow(entry) && entry.seq > (seq ?? 0) ? entry.seq : seq
 }
-
-/** The greater of a seq and an entry's, if that is a record: statistics carry the seq of an earlier one. */
-const recordSeq = (entry: Entry | undefined, seq: number | undefined): number | undefined =>
-  entry !== undefined && isRow(entry) && entry.seq > (seq ?? 0) ? entry.seq : seq
 
 // -----------------------------------------------------------------------------
 // Writing

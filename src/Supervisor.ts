@@ -269,7 +269,10 @@ export const supervise = (options: {
     const work = Effect.gen(function*() {
       const to = yield* insist(
         "start",
-        Scope.provide(Effect.suspend(() => options.factory({ ...options.context, checkpoint: cursor.checkpoint })), scope)
+        Scope.provide(
+          Effect.suspend(() => options.factory({ ...options.context, checkpoint: cursor.checkpoint })),
+          scope
+        )
       )
       backend = to
       if (to.restart) {

@@ -114,7 +114,8 @@ export const make = (options: {
       Supervisor.supervise({ name, factory, context, log, cursor: () => cursor(name), lastSeq }))
 
     const each = (operation: string, call: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>) =>
-      Effect.forEach(backends, (supervised) => supervised.attempt(operation, call), {
+      Effect.forEach(backends, (supervised) =>
+        supervised.attempt(operation, call), {
         concurrency: "unbounded",
         discard: true
       })

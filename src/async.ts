@@ -70,10 +70,12 @@ export interface TrackOptions extends History.Options {
 export const make = async (options: History.Options = {}): Promise<AsyncHistory> => {
   const scope = Scope.makeUnsafe()
   const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
-  const history = await Effect.runPromise(History.make(options).pipe(Scope.provide(scope))).catch(async (error: unknown) => {
-    await close()
-    throw error
-  })
+  const history = await Effect.runPromise(History.make(options).pipe(Scope.provide(scope))).catch(
+    async (error: unknown) => {
+      await close()
+      throw error
+    }
+  )
   return {
     runId: history.runId,
     get directory() {

@@ -32,7 +32,13 @@ describe("update", () => {
       assert.strictEqual(yield* history.update({ iteration: 7, loss: 0.5 }), "iteration=7 loss=0.500000")
       assert.deepStrictEqual(readLines(history.logPath)[0]?.["metrics"], { iteration: 7, loss: 0.5 })
       assert.strictEqual(yield* history.update({ step: 8, loss: 0.5 }, { precision: 2 }), "step=8     loss=0.50")
-      assert.deepStrictEqual(readLines(history.logPath)[1], { seq: 2, step: 8, timestamp: 0, rank: 0, metrics: { loss: 0.5 } })
+      assert.deepStrictEqual(readLines(history.logPath)[1], {
+        seq: 2,
+        step: 8,
+        timestamp: 0,
+        rank: 0,
+        metrics: { loss: 0.5 }
+      })
     }))
 
   it.effect("refuses what is no record, and goes on", () =>
@@ -70,9 +76,12 @@ describe("finalize", () => {
       const outdir = yield* temporary
       const history = yield* History.make({ outdir, environment, backends: "csv" })
       for (const step of [1, 2, 2, 10, 3]) {
-        yield* history.update(step === 10 ? { "train/loss": 1 / step, "eval/acc": 0.5 } : { "train/loss": 1 / step, lr: 0.1 }, {
-          step
-        })
+        yield* history.update(
+          step === 10 ? { "train/loss": 1 / step, "eval/acc": 0.5 } : { "train/loss": 1 / step, lr: 0.1 },
+          {
+            step
+          }
+        )
       }
       const result = yield* history.finalize()
       assert.deepStrictEqual(Object.keys(result.datasets).sort(), ["", "eval", "train"])
@@ -185,7 +194,9 @@ describe("a run that is there already", () => {
     Effect.gen(function*() {
       const outdir = yield* temporary
       const record = (exists: "fail" | "overwrite") =>
-        Effect.scoped(Effect.flatMap(History.make({ outdir, environment, exists }), (history) => history.update({ loss: 1 })))
+        Effect.scoped(
+          Effect.flatMap(History.make({ outdir, environment, exists }), (history) => history.update({ loss: 1 }))
+        )
       yield* record("fail")
       assert.match((yield* Effect.flip(record("fail"))).message, /There is a run already/)
       yield* record("overwrite")

@@ -65,7 +65,9 @@ describe("track", () => {
       }
       let error: unknown
       try {
-        for await (const _ of track(failing(), { outdir, environment, finalize: { plots: false } })) { /* to the end */ }
+        for await (const _ of track(failing(), { outdir, environment, finalize: { plots: false } })) {
+          /* to the end */
+        }
       } catch (caught) {
         error = caught
       }
@@ -76,7 +78,9 @@ describe("track", () => {
   it("takes a synchronous iterable, too", () =>
     withDirectory(async (outdir) => {
       const seqs: Array<number> = []
-      for await (const { seq } of track(of({ loss: 1 }, { loss: 2 }), { outdir, environment, finalize: false })) seqs.push(seq)
+      for await (const { seq } of track(of({ loss: 1 }, { loss: 2 }), { outdir, environment, finalize: false })) {
+        seqs.push(seq)
+      }
       assert.deepStrictEqual(seqs, [1, 2])
     }))
 })

@@ -136,9 +136,7 @@ export const fold = (
   Fold.fromEffect(Effect.gen(function*() {
     const { runId, warmup = 0 } = options
     const directory = resolve(options.directory)
-    const hdf5 = yield* Effect.tryPromise({ try: Hdf5.load, catch: (cause) => cause }).pipe(
-      Effect.mapError(failed(directory))
-    )
+    const hdf5 = yield* Effect.tryPromise({ try: Hdf5.load, catch: failed(directory) })
     yield* attempt(directory, () => fs.mkdirSync(directory, { recursive: true }))
     // The files under way; those that are open stand at the end, the longest unused first.
     const writers = new Map<string, Writer.Writer>()
@@ -156,9 +154,7 @@ export const fold = (
       const layout = Layout.make(group, group.draws - Census.dropped(group, warmup))
       const writer = Writer.make(join(directory, `${group.file}.h5`), layout)
       writers.set(group.file, writer)
-      yield* Writer.create(writer, hdf5, { run_id: runId, group: group.name }, batch).pipe(
-        Effect.mapError(failed(writer.path))
-      )
+      yield* Writer.create(writer, hdf5, { run_id: runId, group: group.name }, batch)
       return writer
     })
 

@@ -39,8 +39,8 @@ export const Platform = Schema.Struct({
   os: Schema.String,
   arch: Schema.String,
   cpu: Schema.NullOr(Schema.String),
-  cores: Schema.Number,
-  memory: Schema.Number,
+  cores: Schema.Finite,
+  memory: Schema.Finite,
   node: Schema.String
 })
 
@@ -66,9 +66,9 @@ export const Provenance = Schema.Struct({
   workingDirectory: Schema.String,
   git: Schema.NullOr(Git.Git),
   distributed: Schema.Struct({
-    rank: Schema.Number,
-    worldSize: Schema.Number,
-    localRank: Schema.Number,
+    rank: Schema.Finite,
+    worldSize: Schema.Finite,
+    localRank: Schema.Finite,
     launcher: Schema.String
   }),
   environment: Schema.Record(Schema.String, Schema.String)

@@ -52,7 +52,9 @@ export const unwritten = (tally: Tally, records: number, message: string): strin
   tally.refused += records
   tally.unwritten += records
   count(tally, message, records)
-  return first ? `${message} The records of line ${tally.line} and before are refused; the next ones are tried again.` : undefined
+  return first
+    ? `${message} The records of line ${tally.line} and before are refused; the next ones are tried again.`
+    : undefined
 }
 
 const count = (tally: Tally, reason: string, by = 1): void => {
@@ -100,7 +102,9 @@ export const written = (
   }
   const { directory, files } = finished
   const named = (ending: string, folder?: string) =>
-    files.filter((file) => file.endsWith(ending) && (folder === undefined || file.includes(`${Path.sep}${folder}${Path.sep}`)))
+    files.filter((file) =>
+      file.endsWith(ending) && (folder === undefined || file.includes(`${Path.sep}${folder}${Path.sep}`))
+    )
   const datasets = named(".h5").map((file) => Path.basename(file))
   const several = datasets.length > 8 ? [...datasets.slice(0, 8), `and ${datasets.length - 8} more`] : datasets
   const lines = [
@@ -110,16 +114,23 @@ export const written = (
     `  plots     ${n(named(".png", "mplot").length)} png and svg, ${n(named(".txt", "tplot").length)} for the terminal`,
     `  report    ${named("report.md").length > 0 ? "report.md" : "none"}`
   ]
-  if (finished.corrupt > 0) lines.push(`  ${plural(finished.corrupt, "line")} of the log could not be read and were left out`)
+  if (finished.corrupt > 0) {
+    lines.push(`  ${plural(finished.corrupt, "line")} of the log could not be read and were left out`)
+  }
   for (const { count, group } of finished.notDrawn) {
-    lines.push(`  ${plural(count, "metric")}${group === "" ? "" : ` of ${group}`} not drawn: too many (--all-plots draws them)`)
+    lines.push(
+      `  ${plural(count, "metric")}${group === "" ? "" : ` of ${group}`} not drawn: too many (--all-plots draws them)`
+    )
   }
   for (const error of finished.failed.slice(0, 5)) lines.push(`  ${error.message}`)
   return lines
 }
 
 /** What is left to deliver, and how. */
-export const undelivered = (delivered: ReadonlyArray<Supervisor.Delivered>, directory: string): ReadonlyArray<string> => {
+export const undelivered = (
+  delivered: ReadonlyArray<Supervisor.Delivered>,
+  directory: string
+): ReadonlyArray<string> => {
   const left = delivered.filter((backend) => backend.undelivered > 0)
   return left.length === 0 ? [] : [
     ...left.map((backend) =>
@@ -131,7 +142,8 @@ export const undelivered = (delivered: ReadonlyArray<Supervisor.Delivered>, dire
 }
 
 /** A path as a shell takes it. */
-export const quoted = (path: string): string => /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+export const quoted = (path: string): string =>
+  /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 
 // -----------------------------------------------------------------------------
 // Plots at the end
@@ -148,10 +160,12 @@ export const showPlots = (finished: History.Finalized | undefined, screen: Scree
   const drawn = finished.series.filter((series) => series.drawn)
   const shown = wanted === "1" ? drawn : drawn.slice(0, mostShown)
   return Effect.forEach(shown, (series) =>
-    screen.error(`\n${TerminalPlot.overlay([series], {
-      ...options,
-      width: Math.min(120, screen.columns),
-      height: 20,
-      color: screen.color
-    })}`), { discard: true })
+    screen.error(`\n${
+      TerminalPlot.overlay([series], {
+        ...options,
+        width: Math.min(120, screen.columns),
+        height: 20,
+        color: screen.color
+      })
+    }`), { discard: true })
 }

@@ -7,7 +7,7 @@ import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import { Socket } from "node:net"
-import { failure, type ExitWith, usage } from "./Exit.ts"
+import { type ExitWith, failure, usage } from "./Exit.ts"
 
 /** Bytes, and how many there will be, if that is known. */
 export interface Input {
@@ -34,9 +34,12 @@ export const file = (path: string, follow: boolean): Effect.Effect<Input, ExitWi
   Effect.gen(function*() {
     const stat = yield* Effect.try({
       try: () => Fs.statSync(path),
-      catch: (error) => usage(isMissing(error) ? `There is no file ${path}.` : `${path} cannot be read: ${reasonOf(error)}`)
+      catch: (error) =>
+        usage(isMissing(error) ? `There is no file ${path}.` : `${path} cannot be read: ${reasonOf(error)}`)
     })
-    if (stat.isDirectory()) return yield* usage(`${path} is a directory. To fold a run again: ezpz-stream finalize ${path}`)
+    if (stat.isDirectory()) {
+      return yield* usage(`${path} is a directory. To fold a run again: ezpz-stream finalize ${path}`)
+    }
     const regular = stat.isFile()
     return {
       name: path,

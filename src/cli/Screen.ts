@@ -46,7 +46,11 @@ export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
   const stderrIsOpen = untilError(stderr, () => {})
   const stdoutIsOpen = untilError(stdout, (error) => {
     clearProgress()
-    if (stderrIsOpen()) stderr.write(`stdout ${isClosed(error) ? "was closed" : `failed: ${error.message}`}; tracking goes on without it\n`)
+    if (stderrIsOpen()) {
+      stderr.write(
+        `stdout ${isClosed(error) ? "was closed" : `failed: ${error.message}`}; tracking goes on without it\n`
+      )
+    }
   })
   // A second signal ends the process in the middle of anything.
   process.once("exit", clearProgress)

@@ -12,11 +12,11 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
+import { version } from "../version.ts"
 import { ExitWith, type Signal, signalCode } from "./Exit.ts"
 import { outputFlags, runArgument, trackFlags } from "./options.ts"
 import * as Screen from "./Screen.ts"
 import * as Signals from "./Signals.ts"
-import { version } from "../version.ts"
 
 /** A command's code is how it ends. */
 const end = <E, R>(command: Effect.Effect<number, E, R>): Effect.Effect<void, E | ExitWith, R> =>
@@ -47,7 +47,10 @@ const root = Command.make(
   Command.withExamples([
     { command: "python train.py | ezpz-stream", description: "Track what a script prints" },
     { command: "ezpz-stream --backends csv --outdir runs/a log.jsonl", description: "Track a log into runs/a" },
-    { command: "ezpz-stream --follow --every 10 log.jsonl", description: "Follow a log, a line for every tenth record" },
+    {
+      command: "ezpz-stream --follow --every 10 log.jsonl",
+      description: "Follow a log, a line for every tenth record"
+    },
     { command: "ezpz-stream run -- python train.py", description: "Start a script and track it" },
     { command: "ezpz-stream finalize runs/a", description: "Make the datasets, plots and report of a run again" }
   ])
@@ -65,20 +68,30 @@ const run = Command.make(
     "Start a command, track the JSON lines of its stdout, pass everything else through, end with its exit code"
   ),
   Command.withExamples([
-    { command: "ezpz-stream run --backends csv -- python train.py --lr 1e-4", description: "Options of ours before the --" }
+    {
+      command: "ezpz-stream run --backends csv -- python train.py --lr 1e-4",
+      description: "Options of ours before the --"
+    }
   ])
 )
 
-const finalize = Command.make("finalize", { run: runArgument, ...outputFlags }, ({ run, ...options }) =>
-  Effect.promise(() => import("./finalize.ts")).pipe(
-    Effect.flatMap((finalizing) => Effect.scoped(end(finalizing.handler(run, options))))
-  )).pipe(
-    Command.withDescription("Fold a run's log again into datasets, plots and the report"),
-    Command.withExamples([
-      { command: "ezpz-stream finalize outputs/demo/20261123-134512-k3f9", description: "Complete a run that was killed" },
-      { command: "ezpz-stream finalize --warmup 0.1 runs/a", description: "Without the first tenth of each group" }
-    ])
-  )
+const finalize = Command.make(
+  "finalize",
+  { run: runArgument, ...outputFlags },
+  ({ run, ...options }) =>
+    Effect.promise(() => import("./finalize.ts")).pipe(
+      Effect.flatMap((finalizing) => Effect.scoped(end(finalizing.handler(run, options))))
+    )
+).pipe(
+  Command.withDescription("Fold a run's log again into datasets, plots and the report"),
+  Command.withExamples([
+    {
+      command: "ezpz-stream finalize outputs/demo/20261123-134512-k3f9",
+      description: "Complete a run that was killed"
+    },
+    { command: "ezpz-stream finalize --warmup 0.1 runs/a", description: "Without the first tenth of each group" }
+  ])
+)
 
 const plot = Command.make("plot", {
   run: Argument.String("RUN|LOG").pipe(
@@ -99,10 +112,13 @@ const plot = Command.make("plot", {
     Command.withExamples([{ command: "ezpz-stream plot runs/a -m loss", description: "Every group's loss" }])
   )
 
-const doctor = Command.make("doctor", {}, () =>
-  Effect.promise(() => import("./doctor.ts")).pipe(Effect.flatMap((examining) => end(examining.handler(version))))).pipe(
-    Command.withDescription("Say what is found: rank, launcher, transport, GPU, backends, credentials (not their values)")
-  )
+const doctor = Command.make(
+  "doctor",
+  {},
+  () => Effect.promise(() => import("./doctor.ts")).pipe(Effect.flatMap((examining) => end(examining.handler(version))))
+).pipe(
+  Command.withDescription("Say what is found: rank, launcher, transport, GPU, backends, credentials (not their values)")
+)
 
 const cli = root.pipe(Command.withSubcommands([run, finalize, plot, doctor]))
 

@@ -1,8 +1,8 @@
 /**
  * The options of the command line, each defined once.
  */
-import * as Option from "effect/Option"
 import { Argument, Flag } from "effect/cli"
+import * as Option from "effect/Option"
 
 const optional = <A>(flag: Flag.Flag<A>, description: string): Flag.Flag<A | undefined> =>
   flag.pipe(Flag.withDescription(description), Flag.optional, Flag.map(Option.getOrUndefined))

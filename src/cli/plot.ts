@@ -1,12 +1,27 @@
 /** `ezpz-stream plot RUN|LOG`: terminal plots of a run, or of any file of JSON lines. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Census, Columns, Finalize, Fold, Lines, Metrics, type Row, RunDirectory, RunLog, Series, TerminalPlot } from "../index.ts"
+import {
+  Census,
+  Columns,
+  Finalize,
+  Fold,
+  Lines,
+  Metrics,
+  type Row,
+  RunDirectory,
+  RunLog,
+  Series,
+  TerminalPlot
+} from "../index.ts"
 import { type ExitWith, failure, usage } from "./Exit.ts"
 import * as Input from "./Input.ts"
 import { Screen } from "./Screen.ts"
 
-export const handler = (path: string, options: { readonly metrics: ReadonlyArray<string>; readonly warmup: number | undefined }) =>
+export const handler = (
+  path: string,
+  options: { readonly metrics: ReadonlyArray<string>; readonly warmup: number | undefined }
+) =>
   Effect.gen(function*() {
     const screen = yield* Screen
     const logPath = yield* RunDirectory.findLog(path).pipe(Effect.mapError((error) => usage(error.message)))
@@ -47,8 +62,6 @@ export const handler = (path: string, options: { readonly metrics: ReadonlyArray
     }
     return 0
   }).pipe(Effect.mapError((error) => error._tag === "ExitWith" ? error : failure(error.message)))
-
-
 
 /** `loss` finds `loss` and `train/loss`; a full key only itself. */
 const matches = (key: string, wanted: string): boolean => key === wanted || Metrics.withoutGroup(key) === wanted

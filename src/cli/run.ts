@@ -81,6 +81,7 @@ const pass = (signal: Signal, child: ChildProcess): void => {
 
 /** `python src/train.py`: the script, not the interpreter, is what the run is about. */
 const projectOf = (command: ReadonlyArray<string>): string => {
-  const script = command.slice(1).find((word) => /\.[a-z]\w*$/i.test(word) && !word.startsWith("-")) ?? command[0] ?? "run"
+  const script = command.slice(1).find((word) => /\.[a-z]\w*$/i.test(word) && !word.startsWith("-")) ?? command[0] ??
+    "run"
   return Path.basename(script, Path.extname(script))
 }

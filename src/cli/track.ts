@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
 import { isatty } from "node:tty"
+import { usage } from "./Exit.ts"
 import * as Input from "./Input.ts"
 import type { TrackOptions } from "./options.ts"
-import { usage } from "./Exit.ts"
 import { track, untilSignal } from "./tracking.ts"
 
 export const handler = (file: string | undefined, options: TrackOptions & { readonly follow: boolean }) =>

@@ -84,7 +84,9 @@ export const track = (
     const { code } = yield* ending
     const broken = folding !== undefined && Exit.isFailure(folding) ? Cause.squash(folding.cause) : undefined
     if (broken !== undefined) {
-      yield* screen.error(`The outputs could not be made: ${broken instanceof Error ? broken.message : String(broken)}\n`)
+      yield* screen.error(
+        `The outputs could not be made: ${broken instanceof Error ? broken.message : String(broken)}\n`
+      )
     }
     if (signal !== undefined) return signalCode(signal)
     if (code !== 0) return code
@@ -246,7 +248,11 @@ const makeIngest = (
     ended: boolean
   ): Effect.Effect<void> => {
     const text = (from: number, to: number): string =>
-      tracked === undefined ? "" : options.tee ? teed(sources.slice(from, to), ended || to < sources.length) : summaries(tracked.slice(from, to))
+      tracked === undefined
+        ? ""
+        : options.tee
+        ? teed(sources.slice(from, to), ended || to < sources.length)
+        : summaries(tracked.slice(from, to))
     if (notices.length === 0) return screen.out(text(0, Infinity))
     return Effect.gen(function*() {
       let from = 0

@@ -110,7 +110,9 @@ export const start = (file: string, args: ReadonlyArray<string>, options: Option
             resolve()
           } else if (closed) {
             waiting.delete(look)
-            reject(new Error(`the command ended before what was waited for; it wrote:\n${running.out()}${running.error()}`))
+            reject(
+              new Error(`the command ended before what was waited for; it wrote:\n${running.out()}${running.error()}`)
+            )
           }
         }
         waiting.add(look)
@@ -164,7 +166,9 @@ export const records = (n: number, from = 1): string => {
 }
 
 /** What the account at the end says: how many lines, accepted, refused. */
-export const account = (error: string): { readonly lines: number; readonly accepted: number; readonly refused: number } => {
+export const account = (
+  error: string
+): { readonly lines: number; readonly accepted: number; readonly refused: number } => {
   const found = /^([\d,]+) lines?: ([\d,]+) accepted, ([\d,]+) refused$/m.exec(error)
   const [lines = NaN, accepted = NaN, refused = NaN] = (found ?? []).slice(1).map((n) => Number(n.replaceAll(",", "")))
   return { lines, accepted, refused }

@@ -52,17 +52,47 @@ export const generator = (seed: number): () => Line => {
       () => String(next()),
       () => String(-next() * 1e-8),
       () => (next() * 100).toFixed(6),
-      () => pick(["0", "-0", "0.0", "-0.0", "1e-7", "1E5", "1e+300", "5e-324", "1.7976931348623157e308", "0.1", "1e22"]),
-      () => pick(["1e400", "-1e400", "1e-400", "123456789012345678901234567890", "9007199254740993", "-9223372036854775808"]),
+      () =>
+        pick(["0", "-0", "0.0", "-0.0", "1e-7", "1E5", "1e+300", "5e-324", "1.7976931348623157e308", "0.1", "1e22"]),
+      () =>
+        pick([
+          "1e400",
+          "-1e400",
+          "1e-400",
+          "123456789012345678901234567890",
+          "9007199254740993",
+          "-9223372036854775808"
+        ]),
       () => pick(["NaN", "Infinity", "-Infinity", `"NaN"`, `"Infinity"`, `"-Infinity"`])
     ])()
 
   const numberOf = (text: string): number => Number(text.replaceAll(`"`, ""))
 
   const strings: ReadonlyArray<string> = [
-    "", "ok", "a \"quoted\" word", "back\\slash", "line\nbreak", "tab\t", "\0", "nul\0inside", "é ü ß", "数据", "🚀", "\u2028\u2029",
-    "\u202e right to left", "\u001b[31mred", "{not: json}", "NaN ", "nan", "inf", "null", "1", "</script>", "\ufeff",
-    "Infinity and NaN", "x".repeat(300)
+    "",
+    "ok",
+    "a \"quoted\" word",
+    "back\\slash",
+    "line\nbreak",
+    "tab\t",
+    "\0",
+    "nul\0inside",
+    "é ü ß",
+    "数据",
+    "🚀",
+    "\u2028\u2029",
+    "\u202e right to left",
+    "\u001b[31mred",
+    "{not: json}",
+    "NaN ",
+    "nan",
+    "inf",
+    "null",
+    "1",
+    "</script>",
+    "\ufeff",
+    "Infinity and NaN",
+    "x".repeat(300)
   ]
 
   /** As JSON text, in one of the ways there are to write a string. */
@@ -74,7 +104,10 @@ export const generator = (seed: number): () => Line => {
 
   const numbers = (): { readonly text: string; readonly values: ReadonlyArray<number> } => {
     const texts = Array.from({ length: below(6) }, () => chance(0.1) ? "null" : numberText())
-    return { text: `[${texts.join(pick([",", ", "]))}]`, values: texts.map((text) => text === "null" ? NaN : numberOf(text)) }
+    return {
+      text: `[${texts.join(pick([",", ", "]))}]`,
+      values: texts.map((text) => text === "null" ? NaN : numberOf(text))
+    }
   }
 
   const others = (): Json => {
@@ -116,12 +149,59 @@ export const generator = (seed: number): () => Line => {
   // ---------------------------------------------------------------------------
 
   const keys = [
-    "loss", "train/loss", "eval/loss", "lr", "acc", "epoch", "iter", "iteration", "global_step", "_step", "a", "b", "a/b", "a/b/c",
-    "time", "draw", "chain", "timestamp", "seq", "metrics", "rank", "with space", "ключ", "🔑"
+    "loss",
+    "train/loss",
+    "eval/loss",
+    "lr",
+    "acc",
+    "epoch",
+    "iter",
+    "iteration",
+    "global_step",
+    "_step",
+    "a",
+    "b",
+    "a/b",
+    "a/b/c",
+    "time",
+    "draw",
+    "chain",
+    "timestamp",
+    "seq",
+    "metrics",
+    "rank",
+    "with space",
+    "ключ",
+    "🔑"
   ]
   const hostile = [
-    "__proto__", "constructor", "toString", "hasOwnProperty", "toJSON", "valueOf", "", "/", "//", "a//b", "/a", "a/", "..", "../../x", "\0", "\n",
-    "\"", "\\", "NaN", "Infinity", "{", "}", "step\u0000", "\ud800", "k".repeat(400), "-", "length"
+    "__proto__",
+    "constructor",
+    "toString",
+    "hasOwnProperty",
+    "toJSON",
+    "valueOf",
+    "",
+    "/",
+    "//",
+    "a//b",
+    "/a",
+    "a/",
+    "..",
+    "../../x",
+    "\0",
+    "\n",
+    "\"",
+    "\\",
+    "NaN",
+    "Infinity",
+    "{",
+    "}",
+    "step\u0000",
+    "\ud800",
+    "k".repeat(400),
+    "-",
+    "length"
   ]
 
   /** A later member of the same name replaces an earlier one, as JSON has it. */
@@ -137,7 +217,19 @@ export const generator = (seed: number): () => Line => {
   }
 
   const stepOf = (): Json => {
-    const text = pick([String(below(1e6)), String(below(1e6)), "0", "-3", "1.5", "1e3", "null", `"7"`, "NaN", "1e400", "true"])
+    const text = pick([
+      String(below(1e6)),
+      String(below(1e6)),
+      "0",
+      "-3",
+      "1.5",
+      "1e3",
+      "null",
+      `"7"`,
+      "NaN",
+      "1e400",
+      "true"
+    ])
     return { text, value: text === "null" ? null : text === "true" ? true : text === `"7"` ? "7" : Number(text) }
   }
 
@@ -184,10 +276,13 @@ export const generator = (seed: number): () => Line => {
 
   /** What nearly every line of a real job is. */
   const flat = (leading: ReadonlyArray<readonly [string, Json]>): Json =>
-    object(0, 0, [...leading, ...["loss", "train/acc", "lr"].map((key): readonly [string, Json] => {
-      const text = String(next())
-      return [key, { text, value: Number(text) }]
-    })])
+    object(0, 0, [
+      ...leading,
+      ...["loss", "train/acc", "lr"].map((key): readonly [string, Json] => {
+        const text = String(next())
+        return [key, { text, value: Number(text) }]
+      })
+    ])
 
   const nested = (levels: number): string => `${`{"a":`.repeat(levels - 1)}{"b":1}${"}".repeat(levels - 1)}`
 
@@ -212,10 +307,40 @@ export const generator = (seed: number): () => Line => {
         const { text } = record()
         return text.slice(0, 1 + below(text.length - 1)) || "{"
       },
-      () => pick(["epoch 1 done", "Traceback (most recent call last):", "  File \"a.py\", line 3", "loss: 0.5", "100%|████| 5/5\r", "-"]),
+      () =>
+        pick([
+          "epoch 1 done",
+          "Traceback (most recent call last):",
+          "  File \"a.py\", line 3",
+          "loss: 0.5",
+          "100%|████| 5/5\r",
+          "-"
+        ]),
       () => pick(["[1,2]", "\"text\"", "3", "null", "true", "NaN", "[]"]),
-      () => pick(["{'a': 1}", "{\"a\":1,}", "{a: 1}", "{\"a\":undefined}", "{\"a\":nan}", "{\"a\":1}}", "{\"a\":1}{\"b\":2}", "{\"a\":01}", "{", "}"]),
-      () => pick(["{\"a\":-NaN}", "{\"a\":1 /* c */}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1.}", "{\"a\":0x10}", "{\"a\":\"\t\"}", "{\"a\":\"\0\"}"]),
+      () =>
+        pick([
+          "{'a': 1}",
+          "{\"a\":1,}",
+          "{a: 1}",
+          "{\"a\":undefined}",
+          "{\"a\":nan}",
+          "{\"a\":1}}",
+          "{\"a\":1}{\"b\":2}",
+          "{\"a\":01}",
+          "{",
+          "}"
+        ]),
+      () =>
+        pick([
+          "{\"a\":-NaN}",
+          "{\"a\":1 /* c */}",
+          "{\"a\":.5}",
+          "{\"a\":+1}",
+          "{\"a\":1.}",
+          "{\"a\":0x10}",
+          "{\"a\":\"\t\"}",
+          "{\"a\":\"\0\"}"
+        ]),
       () => nested(65),
       () => pick(["\0", "\0\0\0", "{\"a\":1}\0", "\0{\"a\":1}", "\u001b[0m"]),
       () => {

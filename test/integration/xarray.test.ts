@@ -42,14 +42,14 @@ with xarray.open_dataset(sys.argv[1], engine=sys.argv[2]) as ds:
 
 const Shown = Schema.Struct({
   dims: Schema.Array(Schema.String),
-  shape: Schema.Array(Schema.Number),
+  shape: Schema.Array(Schema.Finite),
   dtype: Schema.String,
   hex: Schema.String,
   attrs: Schema.Record(Schema.String, Schema.String)
 })
 
 const View = Schema.Struct({
-  sizes: Schema.Record(Schema.String, Schema.Number),
+  sizes: Schema.Record(Schema.String, Schema.Finite),
   attrs: Schema.Record(Schema.String, Schema.String),
   coords: Schema.Record(Schema.String, Shown),
   variables: Schema.Record(Schema.String, Shown)

@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { basename, dirname, join } from "node:path"
 import type * as Columns from "../../Columns.ts"
+import { ArtifactError } from "../ArtifactError.ts"
 import * as Hdf5 from "./Hdf5.ts"
 import type * as Layout from "./Layout.ts"
 
@@ -75,8 +76,8 @@ export const create = Effect.fnUntraced(function*(
 ) {
   const { draws, dimensions, variables } = writer.layout
   // The system's own error where the directory cannot be written to: the library's says less.
-  yield* attempt(() => fs.closeSync(fs.openSync(writer.temporary, "w")))
-  const handle = yield* attempt(() => {
+  yield* attempt(writer, () => fs.closeSync(fs.openSync(writer.temporary, "w")))
+  const handle = yield* attempt(writer, () => {
     const handle = new hdf5.File(writer.temporary, "w", { libver: Hdf5.libver })
     writer.handle = handle
     writer.chunk = Math.max(1, Math.min(draws, batch.length))
@@ -94,7 +95,7 @@ export const create = Effect.fnUntraced(function*(
   const attached = new Map<string, number>()
   for (const [nth, { dimensions, shape, variable }] of variables.entries()) {
     if (nth % turn === turn - 1) yield* Effect.yieldNow
-    yield* attempt(() => {
+    yield* attempt(writer, () => {
       const dataset = chunked(handle, variable.name, shape, writer.chunk, new Float64Array(0))
       dataset.create_attribute("metric", variable.key)
       if (variable.statistic !== undefined) {
@@ -111,7 +112,7 @@ export const create = Effect.fnUntraced(function*(
       writer.variables.push(Hdf5.address(hdf5, handle, variable.name))
     })
   }
-  yield* attempt(() => {
+  yield* attempt(writer, () => {
     for (const [dimension, variables] of attached) {
       if (variables > references) forget(hdf5, handle, dimension)
     }
@@ -172,7 +173,11 @@ export const abandon = (writer: Writer): void => {
 // Internal
 // -----------------------------------------------------------------------------
 
-const attempt = <A>(action: () => A) => Effect.try({ try: action, catch: Hdf5.reason })
+const attempt = <A>(writer: Writer, action: () => A) =>
+  Effect.try({
+    try: action,
+    catch: (cause) => new ArtifactError({ artifact: "dataset", path: writer.path, cause: Hdf5.reason(cause) })
+  })
 
 /** An empty dataset, extended: the library allocates nothing for it. */
 const chunked = (

@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { existsSync } from "node:fs"
 import { availableParallelism } from "node:os"
@@ -16,13 +17,13 @@ import { type Picture, render } from "./Render.ts"
 import type { Answer } from "./worker.ts"
 
 /**
- * Draws one figure at a time; fails with whatever went wrong.
+ * Draws one figure at a time.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Painter {
-  readonly paint: (figure: Figure) => Effect.Effect<Picture, unknown>
+  readonly paint: (figure: Figure) => Effect.Effect<Picture, PaintError>
 }
 
 /** A worker needs about 0.3 s and 60 MB to start; so many pictures are worth that. */
@@ -43,7 +44,7 @@ const memory = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
  * @since 0.1.0
  */
 export const here: Painter = {
-  paint: (figure) => Effect.tryPromise({ try: () => render(figure), catch: (cause) => cause })
+  paint: (figure) => Effect.tryPromise({ try: () => render(figure), catch: (cause) => new PaintError({ cause }) })
 }
 
 /**
@@ -77,14 +78,14 @@ export const fromWorker = (program: URL): Effect.Effect<Painter, never, Scope.Sc
     ),
     (thread): Painter => ({
       paint: (figure) =>
-        Effect.callback<Picture, unknown>((resume) => {
+        Effect.callback<Picture, PaintError>((resume) => {
           const { alive, worker } = thread
           if (!alive || worker === undefined) return resume(here.paint(figure))
           thread.answer = (answer) => {
             thread.answer = undefined
             if (answer === undefined) resume(here.paint(figure))
             else if ("picture" in answer) resume(Effect.succeed(answer.picture))
-            else resume(Effect.fail(new Error(answer.failure)))
+            else resume(Effect.fail(new PaintError({ cause: answer.failure })))
           }
           worker.postMessage(figure)
           return Effect.sync(() => {
@@ -129,4 +130,20 @@ const findProgram = (): URL | undefined => {
   return ["./", "./plot/", "./artifact/plot/", "../artifact/plot/"]
     .map((folder) => new URL(folder + name, import.meta.url))
     .find((program) => existsSync(program))
+}
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/**
+ * A picture could not be drawn.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PaintError extends Schema.TaggedError<PaintError>()("PaintError", { cause: Schema.Defect() }) {
+  override get message(): string {
+    return this.cause instanceof Error ? this.cause.message : String(this.cause)
+  }
 }

@@ -58,12 +58,12 @@ export type Position = typeof Position.Type
  */
 export const Position = Schema.Struct({
   version: Schema.Literal(1),
-  rows: Schema.Number,
-  columns: Schema.Number,
-  header: Schema.Number,
-  bytes: Schema.Number,
-  tail: Schema.Number,
-  tailRows: Schema.Number
+  rows: Schema.Finite,
+  columns: Schema.Finite,
+  header: Schema.Finite,
+  bytes: Schema.Finite,
+  tail: Schema.Finite,
+  tailRows: Schema.Finite
 })
 
 /**

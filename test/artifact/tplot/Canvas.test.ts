@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import * as Axis from "../../../src/artifact/tplot/Axis.ts"
+import type * as Axis from "../../../src/artifact/tplot/Axis.ts"
 import * as Canvas from "../../../src/artifact/tplot/Canvas.ts"
 import * as Marker from "../../../src/artifact/tplot/Marker.ts"
 
