@@ -71,7 +71,11 @@ export const privateDirectory = (logPath: string): string => {
  * @since 0.1.0
  */
 export const cursorPath = (logPath: string, backend: string): string =>
-  Path.join(privateDirectory(logPath), `${backend.replaceAll(/[^a-z0-9_-]/gi, "_")}.cursor.json`)
+  Path.join(
+    privateDirectory(logPath),
+    // Two backends never share a cursor: what is not plain becomes its code.
+    `${backend.replaceAll(/[^a-z0-9_-]/gi, (char) => `%${char.charCodeAt(0).toString(16)}`)}.cursor.json`
+  )
 
 /**
  * The log of a run that is named by its directory or by the log itself.
@@ -80,16 +84,19 @@ export const cursorPath = (logPath: string, backend: string): string =>
  * @since 0.1.0
  */
 export const findLog = (path: string): Effect.Effect<string, RunDirectoryError> =>
-  Effect.suspend(() => {
-    const stat = Fs.statSync(path, { throwIfNoEntry: false })
-    if (stat === undefined) return Effect.fail(new RunDirectoryError({ path, reason: "there is no such run" }))
-    if (!stat.isDirectory()) return Effect.succeed(path)
-    const candidates = [logName, `${Path.basename(Path.resolve(path))}.jsonl`].map((name) => Path.join(path, name))
-    const found = candidates.find((candidate) => Fs.existsSync(candidate))
-    return found === undefined
-      ? Effect.fail(new RunDirectoryError({ path, reason: `there is no ${logName} in it, so it is not a run` }))
-      : Effect.succeed(found)
-  })
+  Effect.flatMap(
+    attempt(path, () => {
+      const stat = Fs.statSync(path, { throwIfNoEntry: false })
+      if (stat?.isDirectory() !== true) return { there: stat !== undefined, found: path }
+      const candidates = [logName, `${Path.basename(Path.resolve(path))}.jsonl`].map((name) => Path.join(path, name))
+      return { there: true, found: candidates.find((candidate) => Fs.existsSync(candidate)) }
+    }),
+    ({ found, there }) => {
+      if (there && found !== undefined) return Effect.succeed(found)
+      const reason = there ? `there is no ${logName} in it, so it is not a run` : "there is no such run"
+      return Effect.fail(new RunDirectoryError({ path, reason }))
+    }
+  )
 
 // -----------------------------------------------------------------------------
 // run.json
@@ -105,12 +112,13 @@ export const findLog = (path: string): Effect.Effect<string, RunDirectoryError> 
 export const readRun = (logPath: string): Effect.Effect<Run | undefined, RunDirectoryError> => {
   const path = Path.join(privateDirectory(logPath), "run.json")
   return Effect.suspend(() => {
-    let run: Partial<Run>
+    let run: Partial<Run> | null
     try {
       run = JSON.parse(Fs.readFileSync(path, "utf8"))
     } catch {
       return Effect.undefined
     }
+    if (typeof run !== "object" || run === null) return Effect.undefined
     if ((run.format ?? formatVersion) > formatVersion) {
       return Effect.fail(
         new RunDirectoryError({
@@ -158,11 +166,14 @@ interface Holder {
   readonly started: string
 }
 
-/** Logs that this very process is writing: its own id would say nothing. */
-const held = new Set<string>()
+/** Logs that this very process is writing, each with its lock: its own id would say nothing. */
+const held = new Map<string, object>()
 
 /**
  * Takes the lock of a log until the scope closes.
+ *
+ * A lock appears with its contents or not at all, and only who moved a stale one aside takes its place: of two
+ * processes that start at once, one gets it.
  *
  * @category lock
  * @since 0.1.0
@@ -170,44 +181,100 @@ const held = new Set<string>()
 export const lock = (logPath: string): Effect.Effect<void, RunDirectoryError, Scope.Scope> => {
   const path = Path.resolve(privateDirectory(logPath), "lock")
   const me: Holder = { pid: process.pid, host: Os.hostname(), started: startTime(process.pid) }
+  const mine = {}
   const take = (): string | undefined => {
-    Fs.mkdirSync(Path.dirname(path), { recursive: true })
     if (held.has(path)) return "it is being written by this very process"
-    try {
-      Fs.writeFileSync(path, JSON.stringify(me), { flag: "wx" })
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
-      const busy = occupied(path, me)
+    Fs.mkdirSync(Path.dirname(path), { recursive: true })
+    const text = JSON.stringify(me)
+    if (!create(path, text)) {
+      const there = contents(path)
+      const busy = occupied(path, there, me)
       if (busy !== undefined) return busy
-      Fs.writeFileSync(path, JSON.stringify(me))
+      if (!removeIf(path, there) || !create(path, text)) return "another process has just begun to write it"
     }
-    held.add(path)
+    held.set(path, mine)
     return undefined
+  }
+  const release = (): void => {
+    if (held.get(path) !== mine) return
+    held.delete(path)
+    try {
+      if (contents(path) === JSON.stringify(me)) Fs.rmSync(path, { force: true })
+    } catch {
+      // It will be found stale.
+    }
   }
   return Effect.acquireRelease(
     Effect.flatMap(
       attempt(path, take),
       (busy) => busy === undefined ? Effect.void : Effect.fail(new RunDirectoryError({ path, reason: busy }))
     ),
-    () =>
-      Effect.sync(() => {
-        held.delete(path)
-        Fs.rmSync(path, { force: true })
-      })
+    () => Effect.sync(release)
   )
 }
 
-const occupied = (path: string, me: Holder): string | undefined => {
-  let holder: Holder
+const contents = (path: string): string => {
   try {
-    holder = JSON.parse(Fs.readFileSync(path, "utf8"))
+    return Fs.readFileSync(path, "utf8")
+  } catch (error) {
+    if (code(error) === "ENOENT") return ""
+    throw error
+  }
+}
+
+/** Creates a file with its contents, unless there is one. */
+const create = (path: string, text: string): boolean => {
+  const own = `${path}.${process.pid}`
+  try {
+    Fs.writeFileSync(own, text)
+    try {
+      Fs.linkSync(own, path)
+    } catch (error) {
+      if (code(error) === "EEXIST") throw error
+      // A file system without links.
+      Fs.writeFileSync(path, text, { flag: "wx" })
+    }
+    return true
+  } catch (error) {
+    if (code(error) === "EEXIST") return false
+    throw error
+  } finally {
+    Fs.rmSync(own, { force: true })
+  }
+}
+
+/** Removes a file if it still holds `text`; false if it has become another's. */
+const removeIf = (path: string, text: string): boolean => {
+  const aside = `${path}.${process.pid}.stale`
+  try {
+    Fs.renameSync(path, aside)
+  } catch (error) {
+    if (code(error) === "ENOENT") return true
+    throw error
+  }
+  const same = contents(aside) === text
+  if (!same) create(path, contents(aside))
+  Fs.rmSync(aside, { force: true })
+  return same
+}
+
+const code = (error: unknown): unknown => error instanceof Error && "code" in error ? error.code : undefined
+
+/** Why a lock cannot be taken over; undefined if its holder is gone, or nobody ever was. */
+const occupied = (path: string, text: string, me: Holder): string | undefined => {
+  let holder: Partial<Holder> | null
+  try {
+    holder = JSON.parse(text)
   } catch {
     return undefined
   }
+  if (typeof holder?.pid !== "number" || typeof holder.host !== "string") return undefined
   if (holder.host !== me.host) {
     return `process ${holder.pid} on ${holder.host} is writing this run, or was when it ended. If it is gone, remove ${path}`
   }
-  const alive = startTime(holder.pid) === holder.started && isAlive(holder.pid) && holder.pid !== me.pid
+  // Where start times are unknown, our own id was another process's.
+  const alive = startTime(holder.pid) === holder.started && isAlive(holder.pid) &&
+    (holder.pid !== me.pid || me.started !== "")
   return alive ? `process ${holder.pid} is writing this run. Wait for it, or choose another directory` : undefined
 }
 
@@ -216,7 +283,7 @@ const isAlive = (pid: number): boolean => {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM"
+    return code(error) === "EPERM"
   }
 }
 
@@ -231,6 +298,36 @@ const startTime = (pid: number): string => {
 }
 
 // -----------------------------------------------------------------------------
+// Replacing
+// -----------------------------------------------------------------------------
+
+/**
+ * Removes what was made of the run that a directory held: the files that its run_info.json lists, as far as they lie in
+ * the directory. Nothing else is touched.
+ *
+ * @category replacing
+ * @since 0.1.0
+ */
+export const removeOutputs = (directory: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    try {
+      const { files }: { readonly files?: unknown } = JSON.parse(
+        Fs.readFileSync(Path.join(directory, "run_info.json"), "utf8")
+      )
+      if (!Array.isArray(files)) return
+      for (const file of [...files, "run_info.json", "report.md"]) {
+        if (typeof file !== "string" || file === logName) continue
+        const inside = Path.relative(directory, Path.resolve(directory, file))
+        if (!Path.isAbsolute(inside) && !inside.startsWith("..")) {
+          Fs.rmSync(Path.join(directory, inside), { force: true })
+        }
+      }
+    } catch {
+      // What cannot be read or removed stays, until the new run's outputs replace it.
+    }
+  })
+
+// -----------------------------------------------------------------------------
 // Moving
 // -----------------------------------------------------------------------------
 
@@ -241,37 +338,59 @@ const startTime = (pid: number): string => {
  * @category moving
  * @since 0.1.0
  */
-export const move = (from: string, to: string): Effect.Effect<void, RunDirectoryError, Scope.Scope> =>
-  Effect.andThen(
+export const move = (from: string, to: string): Effect.Effect<void, RunDirectoryError, Scope.Scope> => {
+  const [oldPrivate, newPrivate] = [privateDirectory(from), privateDirectory(to)]
+  // Under another name in its folder, a log keeps what is beside it, the lock too.
+  if (oldPrivate === newPrivate) return attempt(to, () => moveFile(from, to))
+  return Effect.andThen(
     lock(to),
     attempt(to, () => {
-      const [oldPrivate, newPrivate] = [privateDirectory(from), privateDirectory(to)]
-      for (const entry of Fs.readdirSync(oldPrivate, { withFileTypes: true })) {
-        if (!entry.isFile() || entry.name === "lock") continue
+      const entries = Fs.existsSync(oldPrivate) ? Fs.readdirSync(oldPrivate, { withFileTypes: true }) : []
+      for (const entry of entries) {
+        if (!entry.isFile() || entry.name.startsWith("lock")) continue
         moveFile(Path.join(oldPrivate, entry.name), Path.join(newPrivate, entry.name))
       }
       moveFile(from, to)
-      removeEmpty(oldPrivate, Path.join(oldPrivate, "lock"))
+      const oldLock = Path.join(oldPrivate, "lock")
+      if (held.delete(oldLock)) Fs.rmSync(oldLock, { force: true })
+      removeEmpty(oldPrivate)
       removeEmpty(Path.dirname(oldPrivate))
       removeEmpty(Path.dirname(Path.resolve(from)))
     })
   )
+}
 
-/** Moves a file, also from one file system to another. */
+/**
+ * Moves a file, also from one file system to another: it is there as a whole before it is gone here.
+ *
+ * @category moving
+ * @since 0.1.0
+ */
 export const moveFile = (from: string, to: string): void => {
   if (Path.resolve(from) === Path.resolve(to)) return
   try {
     Fs.renameSync(from, to)
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error
-    Fs.copyFileSync(from, `${to}.tmp`)
-    Fs.renameSync(`${to}.tmp`, to)
+    if (code(error) !== "EXDEV") throw error
+    const copy = `${to}.tmp`
+    try {
+      Fs.copyFileSync(from, copy)
+      const fd = Fs.openSync(copy, "r+")
+      try {
+        Fs.fsyncSync(fd)
+      } finally {
+        Fs.closeSync(fd)
+      }
+      Fs.renameSync(copy, to)
+    } catch (failure) {
+      Fs.rmSync(copy, { force: true })
+      throw failure
+    }
     Fs.rmSync(from)
   }
 }
 
-const removeEmpty = (directory: string, last?: string): void => {
-  if (last !== undefined) Fs.rmSync(last, { force: true })
+const removeEmpty = (directory: string): void => {
   try {
     Fs.rmdirSync(directory)
   } catch {

@@ -204,6 +204,18 @@ describe("a run that is there already", () => {
     }))
 })
 
+describe("overwriting a run", () => {
+  it.effect("removes what was made of it, and nothing else", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      yield* History.run(Stream.make({ "old/loss": 1 }), { outdir, environment })
+      Fs.writeFileSync(Path.join(outdir, "notes.txt"), "mine")
+      yield* History.run(Stream.make({ "new/loss": 1 }), { outdir, environment, exists: "overwrite", plots: false })
+      const files = [...snapshot(outdir).keys()].filter((file) => !/^(\.ezpz|logs)\/|-rank0\.jsonl$/.test(file))
+      assert.deepStrictEqual(files, ["metrics.jsonl", "new.h5", "notes.txt", "report.md", "run_info.json"])
+    }))
+})
+
 describe("streams", () => {
   const metrics = Stream.range(1, 2000).pipe(Stream.map((step) => ({ step, "train/loss": 1 / step })))
 

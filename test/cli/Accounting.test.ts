@@ -80,7 +80,7 @@ async function* linesOf(path: string): AsyncGenerator<string> {
     const lines = (rest + chunk).split("\n")
     rest = lines.pop() ?? ""
     for (const line of lines) {
-      assert.notInclude(line, "\r")
+      if (line.includes("\r")) assert.fail(`a line break to some: ${line}`)
       yield line
     }
   }

@@ -1,0 +1,292 @@
+/**
+ * Opening a run, recording into it, and handing it over to be folded.
+ *
+ * @since 0.1.0
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as RunInfo from "../artifact/RunInfo.ts"
+import * as Finalize from "../Finalize.ts"
+import * as Journal from "../Journal.ts"
+import * as Metrics from "../Metrics.ts"
+import type { Environment, Rank } from "../Rank.ts"
+import * as Reducer from "../Reducer.ts"
+import type { Row } from "../Row.ts"
+import * as RunDirectory from "../RunDirectory.ts"
+import * as RunLog from "../RunLog.ts"
+import * as Secrets from "../Secrets.ts"
+import * as Summary from "../Summary.ts"
+import * as Tracker from "../Tracker.ts"
+import { version } from "../version.ts"
+import { type History, type MakeError, type Options, RecordError, type UpdateError } from "./Model.ts"
+import * as Place from "./Place.ts"
+import { leading, none, TrackedRow } from "./Tracked.ts"
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Opens a run. It is closed with the scope: backends get a last chance, the lock is released.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { History } from "ezpz-stream"
+ *
+ * const program = Effect.gen(function*() {
+ *   const history = yield* History.make({ projectName: "demo", outdir })
+ *   const line = yield* history.update({ loss: 0.42 }, { step: 1 })
+ *   assert.strictEqual(line, "loss=0.420000")
+ *   const { dataset } = yield* history.finalize({ plots: false })
+ *   assert.strictEqual(dataset?.draws, 1)
+ * }).pipe(Effect.scoped)
+ *
+ * await Effect.runPromise(program)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options = {}): Effect.Effect<History, MakeError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const environment = options.environment ?? process.env
+    const startedAt = yield* Place.now
+    const place = yield* Place.locate(options)
+    // A scope of its own, so that `finalize` can close the log before it reads it.
+    const scope = yield* Effect.scope
+    const writing = yield* Scope.fork(scope)
+    yield* RunDirectory.lock(place.logPath)
+    const known = yield* RunDirectory.readRun(place.logPath)
+    const writer = yield* Scope.provide(
+      RunLog.writer({
+        path: place.logPath,
+        mode: place.exists === "fail" ? "create" : place.exists,
+        ...(options.fsync === undefined ? {} : { fsync: options.fsync })
+      }),
+      writing
+    )
+    if (place.exists === "overwrite") yield* RunDirectory.removeOutputs(place.directory)
+    const resumed = writer.lastSeq > 0 ? known : undefined
+    const runId = resumed?.runId ?? place.runId
+    const entries = [
+      ...(yield* Tracker.select(options.backends, environment)),
+      ...(options.tracker ?? []).map((backend) => ({ name: backend.name, factory: () => Effect.succeed(backend) }))
+    ]
+    const config = Secrets.mask(options.config ?? resumed?.config ?? {}, environment)
+    let run: RunDirectory.Run = {
+      format: RunLog.formatVersion,
+      runId,
+      runName: options.runName ?? resumed?.runName ?? null,
+      projectName: options.projectName ?? resumed?.projectName ?? Place.projectFrom(environment, process.argv[1]),
+      createdAt: resumed?.createdAt ?? startedAt,
+      state: "running",
+      backends: [...new Set([...(resumed?.backends ?? []), ...entries.map((entry) => entry.name)])],
+      config
+    }
+    yield* RunDirectory.writeRun(place.logPath, run)
+    const reducer = yield* chooseReducer(options.distributedHistory)
+    const rank = reducer.rank.rank
+    // Asking git takes longer than training starts: the first records do not wait for it.
+    const provenance = yield* Effect.forkScoped(
+      keepProvenance(place.logPath, resumed !== undefined, reducer.rank, environment)
+    )
+    if (writer.lastSeq === 0) yield* forgetCursors(place.logPath, run.backends)
+
+    let logPath = place.logPath
+    let directory = place.directory
+    const journal = yield* Journal.make(directory, rank)
+    yield* journal.write(resumed === undefined ? "run started" : "run resumed", {
+      runId,
+      project: run.projectName,
+      backends: entries.map((entry) => entry.name),
+      seq: writer.lastSeq
+    })
+    const tracker = yield* journal.within(Tracker.make({
+      entries,
+      context: {
+        runId,
+        runName: run.runName ?? undefined,
+        projectName: run.projectName,
+        directory,
+        config,
+        keys: options.keys ?? [],
+        environment
+      },
+      log: () => logPath,
+      cursor: (backend) => RunDirectory.cursorPath(logPath, backend),
+      lastSeq: writer.lastSeq
+    }))
+
+    // What a call to the reducer published, for that call to give back.
+    let published: Array<Row> = []
+    const publish = (rows: ReadonlyArray<Row>): void => {
+      const statistics = rows.filter((row) => row.statistics !== undefined)
+      if (statistics.length > 0) writer.appendUnsafe(statistics.map(closingLine).join(""))
+      tracker.offer(rows, writer.end())
+      published = published.length === 0 ? [...rows] : [...published, ...rows]
+    }
+    const reduction = yield* reducer.open(runId, publish)
+    const formatter = Summary.make({
+      ...(options.precision === undefined ? {} : { precision: options.precision }),
+      ...(options.style === undefined ? {} : { style: options.style }),
+      ...(options.constants === undefined ? {} : { constants: options.constants })
+    })
+
+    let seq = writer.lastSeq
+    let closed = false
+
+    /** Throws RunLogError; then nothing was recorded. */
+    const record = (records: ReadonlyArray<Metrics.Decoded>, clock: Clock.Clock): ReadonlyArray<Row> => {
+      const timestamp = clock.currentTimeMillisUnsafe() / 1000
+      let lines = ""
+      const rows: Array<Row> = []
+      for (const { metrics, step, text } of records) {
+        const next = seq + rows.length + 1
+        lines += RunLog.recordLine(next, step, timestamp, rank, text)
+        rows.push({ seq: next, step, timestamp, rank, metrics, statistics: undefined })
+      }
+      writer.appendUnsafe(lines)
+      seq += rows.length
+      published = []
+      reduction.offer(rows)
+      return published
+    }
+
+    const told = new Set<string>()
+    const tell = (records: ReadonlyArray<Metrics.Decoded>): Effect.Effect<void> => {
+      const fresh = records.flatMap((decoded) => decoded.notes).filter((note) => !told.has(note) && told.size < 1000)
+      if (fresh.length === 0) return Effect.void
+      for (const note of fresh) told.add(note)
+      return journal.within(Effect.forEach(new Set(fresh), (note) => Effect.logWarning(note), { discard: true }))
+    }
+
+    const update: History["update"] = (input, { precision, step } = {}) =>
+      Effect.clockWith((clock): Effect.Effect<string, UpdateError> => {
+        if (closed) return Effect.fail(new RecordError({ reason: "the run is finalized" }))
+        const decoded = Metrics.decode(input, options.stepKey)
+        if (decoded._tag === "Refused") return Effect.fail(new RecordError({ reason: decoded.reason }))
+        try {
+          record([step === undefined ? decoded : { ...decoded, step }], clock)
+        } catch (error) {
+          return RunLog.failWith(error)
+        }
+        const line = formatter.format(decoded.metrics, published[0]?.statistics?.values, {
+          precision,
+          ...(step === undefined ? leading(decoded) : none)
+        })
+        return decoded.notes.length === 0 ? Effect.succeed(line) : Effect.as(tell([decoded]), line)
+      })
+
+    const updateAll: History["updateAll"] = (records) =>
+      Effect.clockWith((clock) => {
+        if (records.length === 0) return Effect.succeed([])
+        let rows: ReadonlyArray<Row>
+        try {
+          rows = record(records, clock)
+        } catch (error) {
+          return RunLog.failWith(error)
+        }
+        const first = seq - records.length + 1
+        const tracked = rows.map((row) => new TrackedRow(row, records[row.seq - first]?.stepKey, formatter, history))
+        return records.some((decoded) => decoded.notes.length > 0)
+          ? Effect.as(tell(records), tracked)
+          : Effect.succeed(tracked)
+      })
+
+    const finalize: History["finalize"] = (finalizing = {}) =>
+      journal.within(Effect.gen(function*() {
+        closed = true
+        const timeout = (finalizing.finishTimeout ?? 60) * 1000
+        const state = finalizing.state ?? "finished"
+        yield* reduction.flush
+        const delivered = yield* tracker.drain(timeout)
+        const origin = yield* Fiber.join(provenance)
+        yield* Scope.close(writing, Exit.void)
+        const target = yield* Place.chooseTarget(finalizing, directory, runId)
+        if (Path.resolve(target) !== Path.resolve(directory) || Path.basename(logPath) !== RunDirectory.logName) {
+          const from = logPath
+          logPath = Path.join(target, RunDirectory.logName)
+          directory = target
+          yield* Scope.provide(RunDirectory.move(from, logPath), scope)
+          yield* tracker.move(target)
+          yield* journal.move(target)
+        }
+        run = { ...run, state, runName: finalizing.runName ?? run.runName }
+        yield* RunDirectory.writeRun(logPath, run)
+        const result = yield* Finalize.run({
+          ...finalizing,
+          logPath,
+          directory,
+          run,
+          environment,
+          provenance: origin,
+          delivered,
+          keys: options.keys ?? [],
+          report: (options.reportEnabled ?? true) && (finalizing.report ?? true),
+          tracker,
+          finishTimeoutMillis: timeout,
+          refused: finalizing.refused ?? 0
+        })
+        const undelivered = result.delivered.filter((backend) => backend.undelivered > 0)
+        yield* journal.write("run finalized", { runId, state, records: result.rows, undelivered })
+        return { ...result, files: [...result.files, Path.resolve(journal.path())], runId, undelivered }
+      }))
+
+    yield* Effect.addFinalizer(() => closed ? Effect.void : Effect.andThen(reduction.flush, tracker.drain(10_000)))
+
+    const history: History = {
+      runId,
+      get directory() {
+        return directory
+      },
+      get logPath() {
+        return logPath
+      },
+      resumedAt: writer.lastSeq,
+      tracker,
+      update,
+      updateAll,
+      finalize
+    }
+    return history
+  })
+
+// -----------------------------------------------------------------------------
+// Internal
+// -----------------------------------------------------------------------------
+
+const closingLine = (row: Row): string =>
+  row.statistics === undefined ? "" : RunLog.statisticsLine({ ...row, statistics: row.statistics })
+
+/** A log that starts anew has been delivered to nobody. */
+const forgetCursors = (logPath: string, backends: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    for (const backend of backends) Fs.rmSync(RunDirectory.cursorPath(logPath, backend), { force: true })
+  })
+
+/** Where the run comes from: kept from its first start, else collected here and now. */
+const keepProvenance = (
+  logPath: string,
+  resumed: boolean,
+  rank: Rank,
+  environment: Environment
+): Effect.Effect<RunInfo.Provenance> =>
+  Effect.gen(function*() {
+    const kept = resumed ? yield* RunInfo.readProvenance(logPath) : undefined
+    if (kept !== undefined) return kept
+    const provenance = yield* RunInfo.provenance({ version, environment, rank })
+    yield* Effect.ignore(RunInfo.writeProvenance(logPath, provenance))
+    return provenance
+  })
+
+const chooseReducer = (distributed: boolean | "auto" = "auto"): Effect.Effect<Reducer.Reducer["Service"]> =>
+  distributed === false
+    ? Effect.succeed(Reducer.local)
+    : Effect.map(Effect.serviceOption(Reducer.Reducer), Option.getOrElse(() => Reducer.local))
