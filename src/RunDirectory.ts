@@ -74,7 +74,9 @@ export const cursorPath = (logPath: string, backend: string): string =>
   Path.join(
     privateDirectory(logPath),
     // Two backends never share a cursor: what is not plain becomes its code.
-    `${backend.replaceAll(/[^a-z0-9_-]/gi, (char) => `%${char.charCodeAt(0).toString(16)}`)}.cursor.json`
+    `${
+      backend.replaceAll(/[^a-z0-9_-]/gi, (char) => `%${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    }.cursor.json`
   )
 
 /**
