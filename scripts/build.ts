@@ -5,24 +5,30 @@
  * fonts, or is only needed to draw, stays outside.
  */
 import { execFileSync } from "node:child_process"
-import { chmodSync, rmSync } from "node:fs"
+import { chmodSync, renameSync, rmSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const at = (path: string): string => `${root}${path}`
 
-rmSync(at("dist"), { recursive: true, force: true })
-execFileSync(process.execPath, [at("node_modules/typescript/bin/tsc"), "-p", at("tsconfig.build.json")], {
-  stdio: "inherit"
-})
-rmSync(at("dist/cli"), { recursive: true, force: true })
+// Made beside its place: a build that fails leaves the last good one.
+const beside = at("dist.new")
+rmSync(beside, { recursive: true, force: true })
+execFileSync(
+  process.execPath,
+  [at("node_modules/typescript/bin/tsc"), "-p", at("tsconfig.build.json"), "--outDir", beside],
+  { stdio: "inherit" }
+)
+rmSync(`${beside}/cli`, { recursive: true, force: true })
 
 const bundle = await rolldown({
-  input: { main: at("src/cli/main.ts"), "plot/worker": at("src/artifact/plot/worker.ts") },
+  input: { main: at("src/cli/bin.ts"), "plot/worker": at("src/artifact/plot/worker.ts") },
   platform: "node",
   external: [/^vega/, /^h5wasm/, /^@resvg/, /^dejavu-fonts-ttf/]
 })
-await bundle.write({ dir: at("dist/cli"), format: "esm", minify: true, chunkFileNames: "[name]-[hash].js" })
+await bundle.write({ dir: `${beside}/cli`, format: "esm", minify: true, chunkFileNames: "[name]-[hash].js" })
 await bundle.close()
-chmodSync(at("dist/cli/main.js"), 0o755)
+chmodSync(`${beside}/cli/main.js`, 0o755)
+rmSync(at("dist"), { recursive: true, force: true })
+renameSync(beside, at("dist"))

@@ -19,6 +19,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { reason } from "./internal/reason.ts"
 import type { Metrics, Value } from "./Metrics.ts"
 import type { Row } from "./Row.ts"
 
@@ -35,6 +36,7 @@ import type { Row } from "./Row.ts"
  *   as `Context.checkpoint` when the run is resumed or synced. A file's length, a server's run id.
  * - `restart` says that what it has does not fit the checkpoint (files removed or edited): it has begun anew, and wants
  *   all records from the first.
+ * - `files` are the paths it writes in the run's directory, if it writes any.
  * - `move` is told that the run's directory is now another one; what was written there has not moved yet.
  * - `finish` closes the run. Nothing is asked of the backend after it.
  *
@@ -51,6 +53,7 @@ export interface Backend {
   readonly logArtifacts: (paths: ReadonlyArray<string>) => Effect.Effect<void, BackendError>
   readonly watch: (object: unknown, options?: Config) => Effect.Effect<void, BackendError>
   readonly checkpoint: Effect.Effect<unknown>
+  readonly files: Effect.Effect<ReadonlyArray<string>>
   readonly move: (directory: string) => Effect.Effect<void, BackendError>
   readonly finish: (state: RunState) => Effect.Effect<void, BackendError>
 }
@@ -143,6 +146,7 @@ export interface Definition {
   readonly logArtifacts?: (paths: ReadonlyArray<string>) => Outcome
   readonly watch?: (object: unknown, options?: Config) => Outcome
   readonly checkpoint?: () => unknown
+  readonly files?: () => ReadonlyArray<string>
   readonly move?: (directory: string) => Outcome
   readonly finish?: (state: RunState) => Outcome
 }
@@ -192,6 +196,7 @@ export const make = (definition: Definition): Backend => {
     logArtifacts: (paths) => call("logArtifacts", () => definition.logArtifacts?.(paths)),
     watch: (object, options) => call("watch", () => definition.watch?.(object, options)),
     checkpoint: Effect.sync(() => definition.checkpoint?.()),
+    files: Effect.sync(() => definition.files?.() ?? []),
     move: (directory) => call("move", () => definition.move?.(directory)),
     finish: (state) => call("finish", () => definition.finish?.(state))
   }
@@ -278,7 +283,6 @@ export class BackendError extends Schema.TaggedError<BackendError>()("BackendErr
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `Tracker backend ${this.backend}.${this.operation}() failed: ${reason}`
+    return `Tracker backend ${this.backend}.${this.operation}() failed: ${reason(this.cause)}`
   }
 }

@@ -232,6 +232,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
 
     const made = [
       logPath,
+      ...(yield* options.tracker.files),
       ...folded.datasets.map((dataset) => dataset.path),
       ...pictures.plots.flatMap((plot) => [plot.png, plot.svg]),
       ...(pictures.index === undefined ? [] : [pictures.index]),
@@ -242,6 +243,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
       directory,
       environment,
       provenance: options.provenance,
+      startedAt: Math.min(options.run.createdAt, census.firstTimestamp ?? Infinity),
       endedAt: census.lastTimestamp,
       counts: { rows: census.rows, refused: options.refused, corrupt: corrupt.length },
       undelivered: options.delivered,
@@ -295,12 +297,15 @@ const deliver = (
 ): Effect.Effect<ReadonlyArray<Supervisor.Delivered>> =>
   Effect.gen(function*() {
     if (tracker.names.length === 0) return []
-    yield* tracker.logTable("training_history", historyTable(logPath, counted))
-    yield* Effect.forEach(plots, (plot) => tracker.logImage(plot.metric, plot.png, { caption: plot.metric }), {
-      discard: true
-    })
-    yield* tracker.logArtifacts(files)
-    return yield* tracker.finish(state === "running" ? "finished" : state, finishTimeoutMillis)
+    const table = historyTable(logPath, counted)
+    return yield* tracker.finish(state === "running" ? "finished" : state, finishTimeoutMillis, [
+      { operation: "logTable", give: (backend) => backend.logTable("training_history", table) },
+      ...plots.map((plot) => ({
+        operation: "logImage",
+        give: (backend: Backend.Backend) => backend.logImage(plot.metric, plot.png, { caption: plot.metric })
+      })),
+      { operation: "logArtifacts", give: (backend) => backend.logArtifacts(files) }
+    ])
   })
 
 /** A run's records as a table: step, timestamp, then every key in order of appearance. Read when it is asked for. */

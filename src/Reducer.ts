@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { reason } from "./internal/reason.ts"
 import * as Rank from "./Rank.ts"
 import type { Row } from "./Row.ts"
 
@@ -101,7 +102,6 @@ export class ReducerError extends Schema.TaggedError<ReducerError>()("ReducerErr
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `The ranks could not ${this.operation}: ${reason}`
+    return `The ranks could not ${this.operation}: ${reason(this.cause)}`
   }
 }

@@ -15,6 +15,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { Config, RunState } from "./Backend.ts"
+import { explain } from "./internal/systemError.ts"
 import { formatVersion } from "./RunLog.ts"
 
 // -----------------------------------------------------------------------------
@@ -415,12 +416,12 @@ export class RunDirectoryError extends Schema.TaggedError<RunDirectoryError>()("
   reason: Schema.String
 }) {
   override get message(): string {
-    return `Cannot use ${this.path}: ${this.reason}.`
+    return `Cannot use ${this.path}: ${this.reason}${/[.)]$/.test(this.reason) ? "" : "."}`
   }
 }
 
 const attempt = <A>(path: string, run: () => A): Effect.Effect<A, RunDirectoryError> =>
   Effect.try({
     try: run,
-    catch: (cause) => new RunDirectoryError({ path, reason: cause instanceof Error ? cause.message : String(cause) })
+    catch: (cause) => new RunDirectoryError({ path, reason: explain(cause) })
   })

@@ -33,6 +33,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { explain } from "./internal/systemError.ts"
 import * as Lines from "./Lines.ts"
 import * as Metrics from "./Metrics.ts"
 import type { Row, Statistics } from "./Row.ts"
@@ -300,6 +301,56 @@ export const rows = (path: string, window: number): Stream.Stream<Row, RunLogErr
   ))
 
 /**
+ * The records of a log from a byte offset on, page by page, each with its statistics as far as those stand at most
+ * `ahead` pages (of 1 MiB) further on: for who reads on from somewhere, and has to know where each page ends.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const rowPages = (path: string, from: number, ahead = 4): Stream.Stream<RowPage, RunLogError> =>
+  pages(path, { from }).pipe(
+    Stream.mapAccumArray(() => pageJoiner(ahead), (join, chunk) => [join, chunk.flatMap(join.push)] as const, {
+      onHalt: (join) => [...join.end()]
+    })
+  )
+
+/**
+ * The records of a page, and where in the file it ends.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RowPage {
+  readonly rows: ReadonlyArray<Row>
+  readonly end: number
+}
+
+const pageJoiner = (ahead: number) => {
+  const waiting: Array<{ readonly rows: Array<Row>; readonly end: number }> = []
+  const places = new Map<number, { readonly rows: Array<Row>; readonly index: number }>()
+  return {
+    push: ({ end, entries }: Page): ReadonlyArray<RowPage> => {
+      const rows: Array<Row> = []
+      waiting.push({ rows, end })
+      for (const entry of entries) {
+        if (isRow(entry)) places.set(entry.seq, { rows, index: rows.push(entry) - 1 })
+        else {
+          const place = places.get(entry.seq)
+          const row = place?.rows[place.index]
+          if (place !== undefined && row !== undefined) {
+            place.rows[place.index] = { ...row, statistics: entry.statistics }
+          }
+        }
+      }
+      const ready = waiting.splice(0, waiting.length - ahead)
+      for (const page of ready) for (const row of page.rows) places.delete(row.seq)
+      return ready
+    },
+    end: (): ReadonlyArray<RowPage> => waiting
+  }
+}
+
+/**
  * The widest window: statistics that come later than this many records after theirs stay in the log, unjoined.
  *
  * @category reading
@@ -542,17 +593,6 @@ export const writer = (options: {
 // Errors
 // -----------------------------------------------------------------------------
 
-const remedies: { readonly [code: string]: string } = {
-  ENOSPC: "The disk is full: free some space.",
-  EDQUOT: "The disk quota is used up: free some space.",
-  EACCES: "It may not be written by this user: choose another directory with --outdir.",
-  EPERM: "It may not be written by this user: choose another directory with --outdir.",
-  EROFS: "The file system is read-only: choose another directory with --outdir.",
-  ENOENT: "There is no such file.",
-  ENOTDIR: "A part of that path is a file: choose another directory with --outdir.",
-  EEXIST: "There is a run already: go on with it (--resume), replace it (--overwrite), or choose another directory."
-}
-
 /**
  * The run log could not be opened, read or written.
  *
@@ -565,12 +605,7 @@ export class RunLogError extends Schema.TaggedError<RunLogError>()("RunLogError"
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const { code, message } = this.cause instanceof Error
-      ? { code: "code" in this.cause ? String(this.cause.code) : "", message: this.cause.message }
-      : { code: "", message: String(this.cause) }
-    return `Cannot ${this.operation} the log ${this.path}: ${remedies[code] ?? message}${
-      code === "" ? "" : ` (${code})`
-    }`
+    return `Cannot ${this.operation} the log ${this.path}: ${explain(this.cause)}`
   }
 }
 

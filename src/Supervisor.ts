@@ -6,19 +6,25 @@
  * backend has acknowledged it: with a time-out, again and again, each time later. Whatever a backend throws, a warning
  * is all that comes of it: one per kind of failure, then a count.
  *
+ * A backend is asked one thing at a time. Each call runs in a fiber that nobody waits for longer than its time-out, so
+ * that not even a call that cannot be interrupted holds up more than its backend.
+ *
  * The cursor is the promise that nothing is lost. It is a file beside the log, moved only after acknowledgement:
- * `{"offset":n,"seq":n,"checkpoint":...}`. What lies before `offset` in the log, and what has a `seq` up to the
- * cursor's, is delivered; `checkpoint` is the backend's own note about where it stood then.
+ * `{"runId":"...","offset":n,"seq":n,"checkpoint":...}`. What lies before `offset` in the log, and what has a `seq` up
+ * to the cursor's, is delivered; `checkpoint` is the backend's own note about where it stood then.
  *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as Backend from "./Backend.ts"
@@ -34,7 +40,7 @@ import * as RunLog from "./RunLog.ts"
  *
  * `offer` hands records over; it never waits. `offset` is where in the log the first record lies that has not been
  * offered yet. `attempt` asks something else of the backend and never fails: false says that it could not be done.
- * `finish` delivers what is left and closes the run, within `timeout`.
+ * `finish` delivers what is left, then the outputs, and closes the run, all within `timeoutMillis`.
  *
  * @category models
  * @since 0.1.0
@@ -48,7 +54,22 @@ export interface Supervised {
     call: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>
   ) => Effect.Effect<boolean>
   readonly drain: (timeoutMillis: number) => Effect.Effect<Delivered>
-  readonly finish: (state: Backend.RunState, timeoutMillis: number) => Effect.Effect<Delivered>
+  readonly finish: (
+    state: Backend.RunState,
+    timeoutMillis: number,
+    outputs: ReadonlyArray<Output>
+  ) => Effect.Effect<Delivered>
+}
+
+/**
+ * Something a backend gets when a run is folded: a table, an image, files.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Output {
+  readonly operation: string
+  readonly give: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>
 }
 
 /**
@@ -72,6 +93,7 @@ export interface Delivered {
  * @since 0.1.0
  */
 export interface Cursor {
+  readonly runId: string | undefined
   readonly offset: number
   readonly seq: number
   readonly checkpoint: unknown
@@ -102,23 +124,36 @@ const batchMillis = 200
 export const readCursor = (path: string): Effect.Effect<Cursor> =>
   Effect.sync(() => {
     try {
-      const { checkpoint, offset, seq }: Partial<Cursor> = JSON.parse(Fs.readFileSync(path, "utf8"))
-      return typeof offset === "number" && typeof seq === "number" ? { offset, seq, checkpoint } : start
+      const { checkpoint, offset, runId, seq }: Partial<Cursor> = JSON.parse(Fs.readFileSync(path, "utf8"))
+      return isCount(offset) && isCount(seq) ? { runId, offset, seq, checkpoint } : start
     } catch {
       return start
     }
   })
 
-const start: Cursor = { offset: 0, seq: 0, checkpoint: undefined }
+const start: Cursor = { runId: undefined, offset: 0, seq: 0, checkpoint: undefined }
 
-const writeCursor = (path: string, cursor: Cursor): Effect.Effect<void> =>
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+
+/**
+ * A cursor as it fits a log: one of another run counts for nothing, and where the log has lost its end (with the power)
+ * what is written there now is new.
+ */
+const fitting = (cursor: Cursor, runId: string, logPath: string, lastSeq: number): Effect.Effect<Cursor> =>
+  Effect.sync(() => {
+    if (cursor.runId !== undefined && cursor.runId !== runId) return start
+    const size = Fs.statSync(logPath, { throwIfNoEntry: false })?.size ?? 0
+    return cursor.seq > lastSeq || cursor.offset > size
+      ? { ...cursor, offset: 0, seq: Math.min(cursor.seq, lastSeq) }
+      : cursor
+  })
+
+const writeCursor = (path: string, cursor: Cursor): Effect.Effect<void, unknown> =>
   Effect.try(() => {
     Fs.writeFileSync(`${path}.tmp`, JSON.stringify(cursor))
     Fs.renameSync(`${path}.tmp`, path)
-  }).pipe(
-    // Without a cursor the backend gets records again that it had: late, but nothing is lost.
-    Effect.ignore
-  )
+  })
 
 // -----------------------------------------------------------------------------
 // Supervision
@@ -142,21 +177,28 @@ export const supervise = (options: {
 }): Effect.Effect<Supervised, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { name } = options
-    // What the backend opens, whenever that is, is closed after everything that is registered from here on.
-    const scope = yield* Scope.fork(yield* Effect.scope)
+    const one = yield* Semaphore.make(1)
     const wake = yield* Latch.make(false)
     const hurry = yield* Latch.make(false)
     const caughtUp = yield* Latch.make(false)
 
     let backend: Backend.Backend | undefined
-    let cursor = yield* readCursor(options.cursor())
+    let cursor = yield* Effect.flatMap(
+      readCursor(options.cursor()),
+      (found) => fitting(found, options.context.runId, options.log(), options.lastSeq)
+    )
     let saved = cursor
     let savedAt = yield* Clock.currentTimeMillis
     let offered = options.lastSeq
     let queue: Array<{ readonly rows: ReadonlyArray<Row>; readonly offset: number }> = []
     let queued = 0
-    // A run that goes on, or a server that was away, starts from the log.
-    let behind = cursor.seq < options.lastSeq
+    // Records up to this one come from the log, before those of the queue: of a run that goes on, or whose server was
+    // away, and those the queue had no room for.
+    let gap = options.lastSeq
+    // Whether the queue has no room, and what is offered is left to the log.
+    let behind = false
+    // Whether the checkpoint is older than the cursor, which is not written then.
+    let uncertain = false
     let draining = 0
     let failures = 0
     let lastFailure: string | undefined
@@ -171,36 +213,42 @@ export const supervise = (options: {
         return Effect.logWarning(error.message)
       })
 
-    /** Runs one call in its error boundary: a failure, a defect and a time-out are all a BackendError. */
-    const bounded = <A>(operation: string, call: Effect.Effect<A, Backend.BackendError>) =>
-      call.pipe(
-        Effect.timeoutOption(callTimeoutMillis),
-        Effect.flatMap(Option.match({
-          onNone: () =>
-            Effect.fail(
-              new Backend.BackendError({
-                backend: name,
-                operation,
-                cause: new Error(`no answer within ${callTimeoutMillis / 1000} s`)
+    /** Runs one call in its error boundary: a failure, a defect, an interruption and a time-out are all a BackendError. */
+    const bounded = <A, E>(
+      operation: string,
+      call: () => Effect.Effect<A, E>
+    ): Effect.Effect<A, Backend.BackendError> =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(
+          Effect.forkDetach(one.withPermit(Effect.suspend(call)), { startImmediately: true }),
+          (fiber) =>
+            restore(Effect.timeoutOption(Fiber.await(fiber), callTimeoutMillis)).pipe(
+              Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe())),
+              Effect.flatMap((exit) => {
+                if (Option.isSome(exit) && Exit.isSuccess(exit.value)) return Effect.succeed(exit.value.value)
+                const cause = Option.isNone(exit)
+                  ? new Error(`no answer within ${callTimeoutMillis / 1000} s`)
+                  : Exit.isFailure(exit.value)
+                  ? Cause.squash(exit.value.cause)
+                  : undefined
+                return Effect.fail(
+                  cause instanceof Backend.BackendError
+                    ? cause
+                    : new Backend.BackendError({ backend: name, operation, cause })
+                )
               })
-            ),
-          onSome: Effect.succeed
-        })),
-        Effect.catchCauseIf(
-          (cause) => !Cause.hasInterruptsOnly(cause),
-          (cause) => {
-            const error = Cause.squash(cause)
-            return Effect.fail(
-              error instanceof Backend.BackendError
-                ? error
-                : new Backend.BackendError({ backend: name, operation, cause: error })
             )
-          }
         )
       )
 
+    // What the backend opens is closed after everything that is registered from here on, the fiber too.
+    const scope = yield* Effect.acquireRelease(
+      Scope.make(),
+      (scope, exit) => Effect.catch(bounded("close", () => Scope.close(scope, exit)), failed)
+    )
+
     /** Again and again until it succeeds, each time later (to the longest pause), with jitter. */
-    const insist = <A>(operation: string, call: Effect.Effect<A, Backend.BackendError>): Effect.Effect<A> =>
+    const insist = <A>(operation: string, call: () => Effect.Effect<A, Backend.BackendError>): Effect.Effect<A> =>
       Effect.gen(function*() {
         for (let pause = firstPauseMillis;; pause = Math.min(pause * 2, longestPauseMillis)) {
           const result = yield* Effect.result(bounded(operation, call))
@@ -210,29 +258,51 @@ export const supervise = (options: {
         }
       })
 
-    const acknowledge = (rows: ReadonlyArray<Row>, offset: number): Effect.Effect<void> =>
+    /** An attempt to start that fails closes what it has opened. */
+    const open = Effect.gen(function*() {
+      const own = yield* Scope.fork(scope)
+      return yield* Scope.provide(
+        Effect.suspend(() => options.factory({ ...options.context, checkpoint: cursor.checkpoint })),
+        own
+      ).pipe(Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(own, exit) : Effect.void))
+    })
+
+    const acknowledge = (to: Backend.Backend, seq: number, offset: number): Effect.Effect<void> =>
       Effect.gen(function*() {
+        const checkpoint = yield* Effect.result(bounded("checkpoint", () => to.checkpoint))
+        uncertain = checkpoint._tag === "Failure"
+        if (checkpoint._tag === "Failure") yield* failed(checkpoint.failure)
         cursor = {
+          runId: options.context.runId,
           offset,
-          seq: Math.max(cursor.seq, rows.at(-1)?.seq ?? 0),
-          checkpoint: backend === undefined ? cursor.checkpoint : yield* backend.checkpoint
+          seq: Math.max(cursor.seq, seq),
+          checkpoint: checkpoint._tag === "Failure" ? cursor.checkpoint : checkpoint.success
         }
         const now = yield* Clock.currentTimeMillis
         if (now - savedAt >= cursorEveryMillis) yield* save(now)
       })
 
+    /** Without a cursor the backend gets records again that it had: late, but nothing is lost. */
     const save = (now: number): Effect.Effect<void> =>
       Effect.suspend(() => {
-        if (cursor === saved) return Effect.void
+        if (cursor === saved || uncertain) return Effect.void
         saved = cursor
         savedAt = now
-        return writeCursor(options.cursor(), cursor)
+        return Effect.catch(
+          writeCursor(options.cursor(), cursor),
+          (cause) => failed(new Backend.BackendError({ backend: name, operation: "cursor", cause }))
+        )
       })
 
     const deliver = (to: Backend.Backend, rows: ReadonlyArray<Row>, offset: number): Effect.Effect<void> =>
-      rows.length === 0
-        ? acknowledge(rows, offset)
-        : Effect.andThen(insist("log", Effect.suspend(() => to.log(rows))), acknowledge(rows, offset))
+      Effect.gen(function*() {
+        for (let from = 0; from < rows.length; from += maxBatch) {
+          const batch = rows.slice(from, from + maxBatch)
+          yield* insist("log", () => to.log(batch))
+          const whole = from + maxBatch >= rows.length
+          yield* acknowledge(to, batch.at(-1)?.seq ?? 0, whole ? offset : cursor.offset)
+        }
+      })
 
     const deliverQueue = (to: Backend.Backend): Effect.Effect<void> =>
       Effect.suspend(() => {
@@ -250,44 +320,58 @@ export const supervise = (options: {
         return deliver(to, rows, offset)
       })
 
+    /**
+     * Delivers the records up to the gap's end from the log. What comes after that in the log is in the queue, or its
+     * step has not closed yet, so the offset stays before it.
+     */
     const readOn = (to: Backend.Backend): Effect.Effect<void> =>
-      RunLog.pages(options.log(), { from: cursor.offset }).pipe(
-        Stream.runForEach((page) =>
-          deliver(to, page.entries.filter(RunLog.isRow).filter((row) => row.seq > cursor.seq), page.end)
-        ),
-        Effect.catch((error) =>
-          Effect.andThen(
-            failed(new Backend.BackendError({ backend: name, operation: "log", cause: error })),
-            Effect.sleep(firstPauseMillis)
+      Effect.suspend(() => {
+        const until = gap
+        let missing = until - cursor.seq
+        return RunLog.rowPages(options.log(), cursor.offset).pipe(
+          Stream.takeUntil((page) => (page.rows.at(-1)?.seq ?? 0) >= until),
+          Stream.runForEach((page) => {
+            const rows = page.rows.filter((row) => row.seq > cursor.seq && row.seq <= until)
+            missing -= rows.length
+            const whole = (page.rows.at(-1)?.seq ?? 0) <= until
+            return deliver(to, rows, whole ? page.end : cursor.offset)
+          }),
+          Effect.andThen(Effect.suspend(() => {
+            cursor = { ...cursor, seq: Math.max(cursor.seq, until) }
+            return missing <= 0 ? Effect.void : Effect.logWarning(
+              `${missing} records of ${options.log()} cannot be read: the ${name} backend does not get them`
+            )
+          })),
+          Effect.catch((error) =>
+            Effect.andThen(
+              failed(new Backend.BackendError({ backend: name, operation: "log", cause: error })),
+              Effect.sleep(firstPauseMillis)
+            )
           )
-        ),
-        Effect.andThen(Effect.sync(() => {
-          if (cursor.seq >= offered) behind = false
-        }))
-      )
+        )
+      })
 
     const work = Effect.gen(function*() {
-      const to = yield* insist(
-        "start",
-        Scope.provide(
-          Effect.suspend(() => options.factory({ ...options.context, checkpoint: cursor.checkpoint })),
-          scope
-        )
-      )
+      const to = yield* insist("start", () => open)
       backend = to
       if (to.restart) {
         cursor = start
         queue = []
         queued = 0
-        behind = offered > 0
+        behind = false
+        gap = offered
       }
-      yield* insist("logConfig", to.logConfig(options.context.config))
+      yield* insist("logConfig", () => to.logConfig(options.context.config))
       while (true) {
-        if (behind && queue.length === 0) yield* readOn(to)
+        if (cursor.seq < gap) yield* readOn(to)
         else if (queue.length > 0) {
           yield* Effect.timeoutOption(hurry.await, batchMillis)
           if (draining === 0) hurry.closeUnsafe()
           yield* deliverQueue(to)
+        } else if (behind) {
+          // What is offered from now on waits in the queue again.
+          gap = offered
+          behind = false
         } else {
           wake.closeUnsafe()
           caughtUp.openUnsafe()
@@ -322,15 +406,21 @@ export const supervise = (options: {
         Effect.andThen(Effect.sync(delivered))
       )
 
+    const tooLate = (timeoutMillis: number) =>
+      new Backend.BackendError({
+        backend: name,
+        operation: "finish",
+        cause: new Error(`not all outputs were taken within ${timeoutMillis / 1000} s`)
+      })
+
     const attempt: Supervised["attempt"] = (operation, call) =>
-      Effect.suspend(() =>
-        backend === undefined
-          ? Effect.succeed(false)
-          : bounded(operation, call(backend)).pipe(
-            Effect.as(true),
-            Effect.catch((error) => Effect.as(failed(error), false))
-          )
-      )
+      Effect.suspend(() => {
+        const to = backend
+        return to === undefined ? Effect.succeed(false) : bounded(operation, () => call(to)).pipe(
+          Effect.as(true),
+          Effect.catch((error) => Effect.as(failed(error), false))
+        )
+      })
 
     return {
       name,
@@ -350,11 +440,19 @@ export const supervise = (options: {
       },
       attempt,
       drain,
-      finish: (state, timeoutMillis) =>
+      finish: (state, timeoutMillis, outputs) =>
         Effect.gen(function*() {
+          const until = (yield* Clock.currentTimeMillis) + timeoutMillis
+          const within = (effect: Effect.Effect<unknown>) =>
+            Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.timeoutOption(effect, Math.max(0, until - now)))
           const left = yield* drain(timeoutMillis)
-          if (left.undelivered === 0) yield* attempt("finish", (to) => to.finish(state))
-          return { ...delivered(), undelivered: left.undelivered }
+          if (left.undelivered > 0) return left
+          const given = yield* within(
+            Effect.forEach(outputs, ({ give, operation }) => attempt(operation, give), { discard: true })
+          )
+          if (Option.isNone(given)) yield* failed(tooLate(timeoutMillis))
+          yield* within(attempt("finish", (to) => to.finish(state)))
+          return delivered()
         })
     }
   })

@@ -33,9 +33,11 @@ export interface Tracker {
   readonly watch: (object: unknown, options?: Backend.Config) => Effect.Effect<void>
   readonly move: (directory: string) => Effect.Effect<void>
   readonly drain: (timeoutMillis: number) => Effect.Effect<ReadonlyArray<Supervisor.Delivered>>
+  readonly files: Effect.Effect<ReadonlyArray<string>>
   readonly finish: (
     state: Backend.RunState,
-    timeoutMillis: number
+    timeoutMillis: number,
+    outputs?: ReadonlyArray<Supervisor.Output>
   ) => Effect.Effect<ReadonlyArray<Supervisor.Delivered>>
 }
 
@@ -133,7 +135,17 @@ export const make = (options: {
       move: (directory) => each("move", (backend) => backend.move(directory)),
       drain: (timeout) =>
         Effect.forEach(backends, (supervised) => supervised.drain(timeout), { concurrency: "unbounded" }),
-      finish: (state, timeout) =>
-        Effect.forEach(backends, (supervised) => supervised.finish(state, timeout), { concurrency: "unbounded" })
+      files: Effect.map(
+        Effect.forEach(backends, (supervised) =>
+          Effect.flatMap(supervised.backend, (backend) =>
+            backend === undefined ? Effect.succeed([]) : backend.files)),
+        (files) =>
+          files.flat()
+      ),
+      finish: (state, timeout, outputs = []) =>
+        Effect.forEach(backends, (supervised) =>
+          supervised.finish(state, timeout, outputs), {
+          concurrency: "unbounded"
+        })
     }
   })

@@ -60,8 +60,10 @@ export interface TrackOptions extends History.Options {
  * ```ts
  * import { make } from "ezpz-stream/async"
  *
- * await using history = await make({ outdir })
+ * const history = await make({ outdir })
  * assert.strictEqual(history.update({ loss: 0.5 }, { step: 1 }), "loss=0.500000")
+ * await history.finalize({ plots: false })
+ * await history.close()
  * ```
  *
  * @category constructors
@@ -118,7 +120,7 @@ export const make = async (options: History.Options = {}): Promise<AsyncHistory>
  * }
  * const lines: Array<string> = []
  * for await (const tracked of track(training(), { outdir, finalize: { plots: false } })) lines.push(tracked.summary)
- * assert.strictEqual(lines[1], "step=2 loss=0.500000")
+ * assert.strictEqual(lines[1], "step=2     loss=0.500000")
  * ```
  *
  * @category operators
@@ -138,7 +140,7 @@ const isSource = (value: Source | TrackOptions): value is Source =>
   Symbol.asyncIterator in value || Symbol.iterator in value
 
 async function* tracking(source: Source, options: TrackOptions): AsyncGenerator<History.Tracked, void, undefined> {
-  await using history = await make(options)
+  const history = await make(options)
   let state: Backend.RunState = "failed"
   try {
     for await (const metrics of source) {
@@ -149,7 +151,11 @@ async function* tracking(source: Source, options: TrackOptions): AsyncGenerator<
     }
     state = "finished"
   } finally {
-    if (options.finalize !== false) await history.finalize({ state, ...options.finalize })
+    try {
+      if (options.finalize !== false) await history.finalize({ state, ...options.finalize })
+    } finally {
+      await history.close()
+    }
   }
 }
 

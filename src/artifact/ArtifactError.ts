@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { reason } from "../internal/reason.ts"
 
 /**
  * A dataset, plot or report could not be written. The log is untouched: `ezpz-stream finalize RUN` writes it again.
@@ -17,8 +18,7 @@ export class ArtifactError extends Schema.TaggedError<ArtifactError>()("Artifact
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `The ${this.artifact} ${this.path} could not be written: ${reason}. The log is complete; ` +
+    return `The ${this.artifact} ${this.path} could not be written: ${reason(this.cause)}. The log is complete; ` +
       "`ezpz-stream finalize` writes the outputs again."
   }
 }

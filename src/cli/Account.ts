@@ -137,7 +137,7 @@ export const undelivered = (
       `not delivered to ${backend.backend}: ${plural(backend.undelivered, "record")}` +
       (backend.lastFailure === undefined ? "" : ` (${backend.lastFailure})`)
     ),
-    `deliver: ezpz-stream sync ${quoted(directory)}`
+    `deliver: ezpz-stream finalize ${quoted(directory)}`
   ]
 }
 

@@ -151,6 +151,15 @@ const services = Layer.mergeAll(
   CliOutput.layerPresenter(presenter)
 )
 
+/** What the shell has set is not overridden. */
+function loadDotenv(): void {
+  try {
+    process.loadEnvFile(".env")
+  } catch {
+    // There is none, or it cannot be read.
+  }
+}
+
 const codeOf = (cause: Cause.Cause<unknown>, interruptedBy: Signal | undefined): number => {
   if (Cause.hasInterruptsOnly(cause)) return interruptedBy === undefined ? 130 : signalCode(interruptedBy)
   const error = Cause.squash(cause)
@@ -166,6 +175,7 @@ const codeOf = (cause: Cause.Cause<unknown>, interruptedBy: Signal | undefined):
 const isUsage = (error: unknown): boolean =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "ShowHelp"
 
+loadDotenv()
 let interruptedBy: Signal | undefined
 const main = Effect.runFork(
   Command.runWith(cli, { version })(process.argv.slice(2)).pipe(

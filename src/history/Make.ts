@@ -75,8 +75,10 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     if (place.exists === "overwrite") yield* RunDirectory.removeOutputs(place.directory)
     const resumed = writer.lastSeq > 0 ? known : undefined
     const runId = resumed?.runId ?? place.runId
+    const given = new Set((options.tracker ?? []).map((backend) => backend.name))
     const entries = [
-      ...(yield* Tracker.select(options.backends, environment)),
+      // A run goes on with the backends it had, unless others are asked for.
+      ...(yield* Tracker.select(options.backends ?? resumed?.backends.filter((name) => !given.has(name)), environment)),
       ...(options.tracker ?? []).map((backend) => ({ name: backend.name, factory: () => Effect.succeed(backend) }))
     ]
     const config = Secrets.mask(options.config ?? resumed?.config ?? {}, environment)
@@ -91,7 +93,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       config
     }
     yield* RunDirectory.writeRun(place.logPath, run)
-    const reducer = yield* chooseReducer(options.distributedHistory)
+    const reducer = yield* chooseReducer(options.distributedHistory, environment)
     const rank = reducer.rank.rank
     // Asking git takes longer than training starts: the first records do not wait for it.
     const provenance = yield* Effect.forkScoped(
@@ -286,7 +288,15 @@ const keepProvenance = (
     return provenance
   })
 
-const chooseReducer = (distributed: boolean | "auto" = "auto"): Effect.Effect<Reducer.Reducer["Service"]> =>
-  distributed === false
+/** The option wins over EZPZ_NO_DISTRIBUTED_HISTORY and EZPZ_LOCAL_HISTORY, which turn statistics across ranks off. */
+const chooseReducer = (
+  distributed: boolean | "auto" = "auto",
+  environment: Environment
+): Effect.Effect<Reducer.Reducer["Service"]> => {
+  const off = ["EZPZ_NO_DISTRIBUTED_HISTORY", "EZPZ_LOCAL_HISTORY"].some((name) => isOn(environment[name]))
+  return distributed === false || (distributed === "auto" && off)
     ? Effect.succeed(Reducer.local)
     : Effect.map(Effect.serviceOption(Reducer.Reducer), Option.getOrElse(() => Reducer.local))
+}
+
+const isOn = (value: string | undefined): boolean => /^(?:1|true|yes|on)$/i.test(value ?? "")

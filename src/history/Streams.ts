@@ -42,7 +42,7 @@ import { TrackedRow } from "./Tracked.ts"
  *   Stream.map((tracked) => tracked.summary),
  *   Stream.runCollect
  * )
- * assert.deepStrictEqual(await Effect.runPromise(lines), ["step=1 loss=0.500000", "step=2 loss=0.250000"])
+ * assert.deepStrictEqual(await Effect.runPromise(lines), ["step=1     loss=0.500000", "step=2     loss=0.250000"])
  * ```
  *
  * @category streams

@@ -37,17 +37,6 @@ import * as Files from "./Files.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/**
- * The csv backend. `restart` says that the run's files did not fit the checkpoint (they were removed, cut, edited): the
- * table has begun anew, and is whole again once the records are delivered from the first one on.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Csv extends Backend.Backend {
-  readonly restart: boolean
-}
-
 const name = "csv"
 const configName = "config.json"
 const historyName = "training_history"
@@ -70,7 +59,7 @@ const retryMillis = 10_000
  * @category constructors
  * @since 0.1.0
  */
-export const factory = (context: Backend.Context): Effect.Effect<Csv, Backend.BackendError, Scope.Scope> =>
+export const factory = (context: Backend.Context): Effect.Effect<Backend.Backend, Backend.BackendError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     const one = yield* Semaphore.make(1)
@@ -99,6 +88,7 @@ export const factory = (context: Backend.Context): Effect.Effect<Csv, Backend.Ba
 
     return {
       name,
+      // The files did not fit the checkpoint: the table is whole again once it has all records from the first one on.
       restart: file.restarted,
       log: table.log,
       logConfig: (more) =>
@@ -117,6 +107,10 @@ export const factory = (context: Backend.Context): Effect.Effect<Csv, Backend.Ba
       logArtifacts: () => Effect.void,
       watch: () => Effect.void,
       checkpoint: table.checkpoint,
+      files: Effect.sync(() => [
+        file.path(),
+        ...[...written.add(`${historyName}.csv`)].map((name) => Path.join(file.directory(), name))
+      ]),
       move: (directory) => one.withPermit(attempt("move", () => file.move(directory, written))),
       finish: () => one.withPermit(table.merge("finish"))
     }
