@@ -178,8 +178,8 @@ export const make = (definition: Definition): Backend => {
         if (Effect.isEffect(outcome)) {
           return Effect.mapError(Effect.asVoid(outcome), (cause) => cause instanceof BackendError ? cause : fail(cause))
         }
-        return outcome instanceof Promise
-          ? Effect.asVoid(Effect.tryPromise({ try: () => outcome, catch: fail }))
+        return isThenable(outcome)
+          ? Effect.asVoid(Effect.tryPromise({ try: async () => await outcome, catch: fail }))
           : Effect.void
       } catch (cause) {
         return Effect.fail(fail(cause))
@@ -201,6 +201,10 @@ export const make = (definition: Definition): Backend => {
     finish: (state) => call("finish", () => definition.finish?.(state))
   }
 }
+
+/** Not every library's promises are the platform's. */
+const isThenable = (outcome: unknown): outcome is PromiseLike<unknown> =>
+  typeof outcome === "object" && outcome !== null && "then" in outcome && typeof outcome.then === "function"
 
 /**
  * A record's metrics and its statistics as one flat record: what most backends send.

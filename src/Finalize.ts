@@ -179,7 +179,9 @@ export interface Options extends Outputs {
  */
 export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
   Effect.gen(function*() {
-    const { directory, environment, logPath, numChains, plots = true, warmup = 0 } = options
+    const { environment, logPath, numChains, plots = true, warmup = 0 } = options
+    // Absolute: what is made is linked to from the report, wherever we are.
+    const directory = Path.resolve(options.directory)
     const progress = yield* Effect.service(Progress)
     const { phase, timings } = yield* makeTimer
 
@@ -271,7 +273,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
     const files = [...made, infoPath, ...reportPaths]
     const delivered = yield* phase("backends", deliver(options, counted, pictures.plots, files))
     return {
-      directory,
+      directory: options.directory,
       rows: census.rows,
       corrupt: corrupt.length,
       datasets: Object.fromEntries(folded.datasets.map((dataset) => [dataset.group, dataset])),

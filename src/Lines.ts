@@ -127,9 +127,17 @@ const keptCapacity = 1024 * 1024
 
 const shown = 200
 
+/** Text is made of so many bytes at a time: a string as long as a chunk does not stay in the processor's cache. */
+const pieceSize = 32 * 1024
+
 const decodeLines = (bytes: Buffer, limit: number, verbatim: boolean, lines: Array<string | Damaged>): void => {
   if (bytes.length <= limit && isUtf8(bytes)) {
-    for (const line of bytes.toString("utf8").split("\n")) lines.push(verbatim ? line : withoutReturn(line))
+    for (let from = 0; from <= bytes.length;) {
+      const at = from + pieceSize < bytes.length ? bytes.indexOf(0x0a, from + pieceSize) : -1
+      const to = at < 0 ? bytes.length : at
+      for (const line of bytes.toString("utf8", from, to).split("\n")) lines.push(verbatim ? line : withoutReturn(line))
+      from = to + 1
+    }
     return
   }
   for (let from = 0; from <= bytes.length;) {

@@ -316,13 +316,16 @@ const stepMember =
  * it could be if the cut lay inside an array.
  */
 const cutStep = (text: string): (Step & { readonly text: string }) | undefined => {
-  const at = text.indexOf("\"step\"")
-  if (at < 0 || text.indexOf("\"step\"", at + 6) >= 0) return undefined
+  // In front, where most have it, nothing needs to be looked for: a second step is found once the rest is parsed.
+  const leads = text.startsWith("\"step\"", 1)
+  const at = leads ? 1 : text.indexOf("\"step\"")
+  if (at < 0 || (!leads && text.indexOf("\"step\"", at + 6) >= 0)) return undefined
   stepMember.lastIndex = at
   const match = stepMember.exec(text)
   if (match === null) return undefined
   const step = stepOf(Number(match[1]))
   if (step === undefined) return undefined
+  if (leads) return { key: "step", step, stays: false, text: `{${text.slice(stepMember.lastIndex)}` }
   let end = at
   while (isSpace(text.charCodeAt(end - 1))) end--
   const before = text.slice(0, end)

@@ -244,7 +244,7 @@ export const supervise = (options: {
     // What the backend opens is closed after everything that is registered from here on, the fiber too.
     const scope = yield* Effect.acquireRelease(
       Scope.make(),
-      (scope, exit) => Effect.catch(bounded("close", () => Scope.close(scope, exit)), failed)
+      (scope, exit) => bounded("close", () => Scope.close(scope, exit)).pipe(Effect.catch(failed))
     )
 
     /** Again and again until it succeeds, each time later (to the longest pause), with jitter. */
@@ -288,9 +288,8 @@ export const supervise = (options: {
         if (cursor === saved || uncertain) return Effect.void
         saved = cursor
         savedAt = now
-        return Effect.catch(
-          writeCursor(options.cursor(), cursor),
-          (cause) => failed(new Backend.BackendError({ backend: name, operation: "cursor", cause }))
+        return writeCursor(options.cursor(), cursor).pipe(
+          Effect.catch((cause) => failed(new Backend.BackendError({ backend: name, operation: "cursor", cause })))
         )
       })
 

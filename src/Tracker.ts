@@ -111,7 +111,12 @@ export const make = (options: {
   readonly lastSeq: number
 }): Effect.Effect<Tracker, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { context, cursor, entries, lastSeq, log } = options
+    const { context, cursor, lastSeq, log } = options
+    // A name is what a backend's cursor is kept under: two of one name would count as one.
+    const entries = options.entries.filter(({ name }, i, all) => all.findIndex((entry) => entry.name === name) === i)
+    for (const { name } of options.entries.filter((entry) => !entries.includes(entry))) {
+      yield* Effect.logWarning(`Two backends are named "${name}": the second is not used. Give it another name`)
+    }
     const backends = yield* Effect.forEach(entries, ({ factory, name }) =>
       Supervisor.supervise({ name, factory, context, log, cursor: () => cursor(name), lastSeq }))
 
@@ -138,7 +143,8 @@ export const make = (options: {
       files: Effect.map(
         Effect.forEach(backends, (supervised) =>
           Effect.flatMap(supervised.backend, (backend) =>
-            backend === undefined ? Effect.succeed([]) : backend.files)),
+            backend === undefined ? Effect.succeed([]) : Effect.catchCause(backend.files, () =>
+              Effect.succeed([])))),
         (files) =>
           files.flat()
       ),

@@ -153,19 +153,23 @@ export const quoted = (path: string): string =>
 const mostShown = 2
 
 /** On a terminal the plots of the first metrics; every one with EZPZ_TPLOT_STDOUT=1, none with 0. */
-export const showPlots = (finished: History.Finalized | undefined, screen: Screen["Service"]): Effect.Effect<void> => {
+export const showPlots = (
+  finished: History.Finalized | undefined,
+  screen: Screen["Service"],
+  quiet: boolean
+): Effect.Effect<void> => {
   const wanted = process.env["EZPZ_TPLOT_STDOUT"]
-  if (finished === undefined || wanted === "0" || (wanted !== "1" && !screen.isTerminal)) return Effect.void
+  if (finished === undefined || wanted === "0" || (wanted !== "1" && (quiet || !screen.isTerminal))) return Effect.void
   const { options } = TerminalPlot.optionsFromEnv(process.env)
   const drawn = finished.series.filter((series) => series.drawn)
   const shown = wanted === "1" ? drawn : drawn.slice(0, mostShown)
   return Effect.forEach(shown, (series) =>
-    screen.error(`\n${
+    screen.error(`${
       TerminalPlot.overlay([series], {
         ...options,
         width: Math.min(120, screen.columns),
         height: 20,
         color: screen.color
       })
-    }`), { discard: true })
+    }\n`), { discard: true })
 }

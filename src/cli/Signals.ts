@@ -1,5 +1,5 @@
 /**
- * The first SIGINT or SIGTERM asks, the second ends.
+ * The first SIGINT, SIGTERM or SIGHUP (the terminal is gone) asks, the second ends.
  *
  * A command that can end well waits for {@link Signals} and does so. Any other is interrupted by the first signal. A
  * second one ends the process at once: whatever was accepted is in the log.
@@ -26,6 +26,7 @@ export const install = (interrupt: (signal: Signal) => void): Signals["Service"]
       if (waiting === undefined) interrupt(signal)
       else Deferred.doneUnsafe(waiting, Effect.succeed(signal))
     })
+  listen("SIGHUP")
   listen("SIGINT")
   listen("SIGTERM")
   return {

@@ -33,11 +33,11 @@ export const handler = (path: string, options: OutputOptions) =>
       state: run === undefined || run.state === "running" ? "killed" : run.state
     }).pipe(Effect.provideService(Finalize.Progress, showPhase(screen)))
     screen.clearProgress()
+    yield* Account.showPlots(finished, screen, false)
     const lines = [
       ...Account.written(finished, history),
       ...Account.undelivered(finished.delivered, finished.directory)
     ]
     yield* screen.error(lines.map((line) => `${line}\n`).join(""))
-    yield* Account.showPlots(finished, screen)
     return 0
   }).pipe(Effect.mapError((error) => error._tag === "ExitWith" ? error : failure(error.message)))

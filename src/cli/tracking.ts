@@ -71,14 +71,15 @@ export const track = (
         state,
         refused: tally.refused
       }).pipe(
-        Effect.provideService(Finalize.Progress, showPhase(screen)),
+        Effect.provideService(Finalize.Progress, options.quiet ? () => {} : showPhase(screen)),
         Effect.exit
       )
     const finished = folding !== undefined && Exit.isSuccess(folding) ? folding.value : undefined
     const delivered = finished?.delivered ?? (yield* history.tracker.drain(finishMillis))
     screen.clearProgress()
+    // The account comes last: plots may fill the screen.
+    yield* Account.showPlots(finished, screen, options.quiet)
     yield* screen.error(Account.render({ tally, history, finished, delivered, quiet: options.quiet }))
-    yield* Account.showPlots(finished, screen)
 
     const signal = yield* pollSignal(signalled)
     const { code } = yield* ending

@@ -13,7 +13,9 @@ const measured = async (args: ReadonlyArray<string>, cwd: string): Promise<Ended
   process.on("exit", () => require("fs").writeFileSync(${JSON.stringify(report)}, String(process.resourceUsage().maxRSS)))`
   )
   const ended = await start(process.execPath, ["--require", preload, main, ...args], { cwd }).ended
-  return { ...ended, peak: Number(Fs.readFileSync(report, "utf8")) / 1024 }
+  const peak = Number(Fs.readFileSync(report, "utf8")) / 1024
+  console.log(args.join(" "), peak)
+  return { ...ended, peak }
 }
 
 describe("extremes", () => {

@@ -3,13 +3,13 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { account, ezpz, logged, records, run, shell, temporary } from "./command.ts"
 
-const codes = { SIGINT: 130, SIGTERM: 143 } as const
+const codes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
 const state = (directory: string): string =>
   JSON.parse(Fs.readFileSync(Path.join(directory, ".ezpz/run.json"), "utf8")).state
 
 describe("signals", () => {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
     it(`the first ${signal} finalizes and ends with ${codes[signal]}`, async () => {
       const directory = temporary()
       const running = ezpz(["-", "--outdir", directory])
