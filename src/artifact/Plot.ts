@@ -15,12 +15,13 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { mkdir, rename, rm, writeFile } from "node:fs/promises"
+import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { ArtifactError } from "./ArtifactError.ts"
 import * as Figure from "./plot/Figure.ts"
 import * as Painter from "./plot/Painter.ts"
 import type { Series } from "./Series.ts"
+import { writeFile } from "./writeFile.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -101,7 +102,7 @@ export const draw = (series: ReadonlyArray<Series>, options: Options): Effect.Ef
     const drawn = plots.filter((_, nth) => failed[nth] === undefined)
     const index = join(options.directory, "plots", "index.json")
     yield* makeFolder(join(options.directory, "plots"))
-    yield* write("plot index", index, indexText(drawn))
+    yield* writeFile("plot index", index, indexText(drawn))
     return { plots: drawn.map(({ file }) => file), failures: failed.filter((error) => error !== undefined), index }
   }))
 
@@ -149,8 +150,8 @@ const drawOne = ({ figure, file }: Plot, painter: Painter.Painter): Effect.Effec
     const made = yield* Effect.try({ try: figure, catch: failure(file.svg) })
     if (made === undefined) return
     const { png, svg } = yield* Effect.mapError(painter.paint(made), failure(file.svg))
-    yield* write("plot", file.svg, svg)
-    yield* write("plot", file.png, png)
+    yield* writeFile("plot", file.svg, svg)
+    yield* writeFile("plot", file.png, png)
   })
 
 const failure = (path: string) => (cause: unknown) => new ArtifactError({ artifact: "plot", path, cause })
@@ -174,19 +175,3 @@ const makeFolder = (path: string): Effect.Effect<void, ArtifactError> =>
     try: () => mkdir(path, { recursive: true }).then(() => {}),
     catch: (cause) => new ArtifactError({ artifact: "folder of plots", path, cause })
   })
-
-/** Not interrupted half way: the file is small, and nothing is left beside it. */
-const write = (artifact: string, path: string, content: string | Uint8Array): Effect.Effect<void, ArtifactError> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: async () => {
-      const beside = `${path}.tmp`
-      try {
-        await writeFile(beside, content)
-        await rename(beside, path)
-      } catch (cause) {
-        await rm(beside, { force: true })
-        throw cause
-      }
-    },
-    catch: (cause) => new ArtifactError({ artifact, path, cause })
-  }))

@@ -29,8 +29,9 @@ import {
   table
 } from "./report/Markdown.ts"
 import type { Lines, Link } from "./report/Markdown.ts"
-import { type RunInfo, writeText } from "./RunInfo.ts"
+import type { RunInfo } from "./RunInfo.ts"
 import * as Series from "./Series.ts"
+import { writeFile } from "./writeFile.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -138,7 +139,7 @@ export const render = (input: Input, directory: string = input.info.run.director
  */
 export const write = (input: Input, directory: string): Effect.Effect<string, ArtifactError> => {
   const path = Path.join(directory, "report.md")
-  return Effect.as(Effect.suspend(() => writeText("report", path, render(input, directory))), path)
+  return Effect.as(Effect.suspend(() => writeFile("report", path, render(input, directory))), path)
 }
 
 // -----------------------------------------------------------------------------

@@ -14,14 +14,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
-import { mkdir, rename, rm, writeFile } from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Rank from "../Rank.ts"
 import { privateDirectory, type Run } from "../RunDirectory.ts"
 import * as Secrets from "../Secrets.ts"
-import { ArtifactError } from "./ArtifactError.ts"
+import type { ArtifactError } from "./ArtifactError.ts"
 import * as Git from "./provenance/Git.ts"
+import { writeFile } from "./writeFile.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -271,7 +271,7 @@ const provenancePath = (logPath: string): string => Path.join(privateDirectory(l
  * @since 0.1.0
  */
 export const writeProvenance = (logPath: string, provenance: Provenance): Effect.Effect<void, ArtifactError> =>
-  writeText("provenance", provenancePath(logPath), json(provenance))
+  writeFile("provenance", provenancePath(logPath), json(provenance))
 
 /**
  * The provenance kept beside a log; undefined where there is none that can be read.
@@ -379,7 +379,7 @@ const instant = (seconds: number): Instant => ({
  */
 export const write = (info: RunInfo, directory: string): Effect.Effect<string, ArtifactError> => {
   const path = Path.join(directory, "run_info.json")
-  return Effect.as(Effect.suspend(() => writeText("run info", path, json(info))), path)
+  return Effect.as(Effect.suspend(() => writeFile("run info", path, json(info))), path)
 }
 
 /** JSON has no word for NaN and the infinities: they are strings, as in the log. */
@@ -389,24 +389,3 @@ const json = (value: unknown): string =>
     (_key, item: unknown) => typeof item === "number" && !Number.isFinite(item) ? String(item) : item,
     2
   ) + "\n"
-
-/**
- * Writes a text beside its place and renames it into it; is not interrupted half way, and leaves nothing behind.
- *
- * @internal
- */
-export const writeText = (artifact: string, path: string, text: string): Effect.Effect<void, ArtifactError> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: async () => {
-      const beside = `${path}.tmp`
-      await mkdir(Path.dirname(path), { recursive: true })
-      try {
-        await writeFile(beside, text)
-        await rename(beside, path)
-      } catch (cause) {
-        await rm(beside, { force: true })
-        throw cause
-      }
-    },
-    catch: (cause) => new ArtifactError({ artifact, path, cause })
-  }))

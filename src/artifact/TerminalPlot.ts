@@ -17,15 +17,15 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { mkdir, rename, rm, writeFile } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import type * as Census from "../Census.ts"
-import { ArtifactError } from "./ArtifactError.ts"
+import type { ArtifactError } from "./ArtifactError.ts"
 import type { Histogram, Points, Series } from "./Series.ts"
 import { paints, type Reduction } from "./tplot/Canvas.ts"
 import * as Chart from "./tplot/Chart.ts"
 import * as Marker from "./tplot/Marker.ts"
 import * as Text from "./tplot/Text.ts"
+import { writeFile } from "./writeFile.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -343,9 +343,9 @@ export const draw = (
     const summary = plots.summary === undefined ? undefined : join(folder, fileOf(group, variable, "summary"))
     const hist = plots.hist === undefined ? undefined : join(folder, fileOf(group, variable, "hist"))
     return Effect.gen(function*() {
-      yield* write(main, plots.main)
-      if (summary !== undefined) yield* write(summary, plots.summary ?? "")
-      if (hist !== undefined) yield* write(hist, plots.hist ?? "")
+      yield* writeFile("terminal plot", main, plots.main)
+      if (summary !== undefined) yield* writeFile("terminal plot", summary, plots.summary ?? "")
+      if (hist !== undefined) yield* writeFile("terminal plot", hist, plots.hist ?? "")
       return { main, summary, hist }
     })
   })
@@ -356,20 +356,3 @@ const fileOf = ({ variables }: Census.Group, { file }: Census.Variable, kind: "s
   const taken = variables.some((other) => other.file.length === stem.length && other.file.toLowerCase() === folded)
   return `${taken ? `${file}.${kind}` : stem}.txt`
 }
-
-/** Not interrupted half way: it is a file of a few kilobytes, and nothing is left beside it. */
-const write = (path: string, text: string): Effect.Effect<void, ArtifactError> =>
-  Effect.uninterruptible(Effect.tryPromise({
-    try: async () => {
-      const beside = `${path}.tmp`
-      await mkdir(dirname(path), { recursive: true })
-      try {
-        await writeFile(beside, text)
-        await rename(beside, path)
-      } catch (cause) {
-        await rm(beside, { force: true })
-        throw cause
-      }
-    },
-    catch: (cause) => new ArtifactError({ artifact: "terminal plot", path, cause })
-  }))

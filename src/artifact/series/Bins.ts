@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { Histogram } from "../Series.ts"
+import type { Histogram } from "./Model.ts"
 
 /** How many bins a finished histogram has at most, and into how many each is divided while filling. */
 export const bins = 40

@@ -6,7 +6,7 @@
 import * as Census from "../../Census.ts"
 import * as Columns from "../../Columns.ts"
 import * as Moments from "../../Moments.ts"
-import type { Histogram, Points, Series, Summary } from "../Series.ts"
+import type { Histogram, Points, Series, Summary } from "./Model.ts"
 import * as Bins from "./Bins.ts"
 import * as Chains from "./Chains.ts"
 import * as Stretches from "./Stretches.ts"

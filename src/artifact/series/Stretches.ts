@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import type { Points } from "../Series.ts"
+import type { Points } from "./Model.ts"
 import type * as Bins from "./Bins.ts"
 
 // -----------------------------------------------------------------------------
