@@ -112,7 +112,7 @@ export const isNumeric = (variable: Variable): boolean => variable.count > 0
  */
 export const dropped = (group: Group, warmup: number): number => {
   const wanted = warmup < 1 ? Math.floor(group.draws * warmup) : Math.floor(warmup)
-  return Math.max(0, Math.min(wanted, group.draws - 1))
+  return wanted > 0 ? Math.max(0, Math.min(wanted, group.draws - 1)) : 0
 }
 
 // -----------------------------------------------------------------------------
@@ -233,7 +233,7 @@ const draw = (group: CountingGroup, row: number, step: number | undefined): void
 
 const splitStatistic = (key: string): Statistic => {
   const slash = key.lastIndexOf("/")
-  return { of: key.slice(0, slash), name: key.slice(slash + 1) }
+  return { of: slash < 0 ? key : key.slice(0, slash), name: key.slice(slash + 1) }
 }
 
 const enter = (state: State, key: string, statistic: Statistic | undefined): Counting => {

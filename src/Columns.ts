@@ -46,7 +46,7 @@ export interface Batch {
 export const width = (variable: Census.Variable): number =>
   variable.chains === 0 ? 1 : variable.chains * Math.max(1, variable.leapfrogs)
 
-/** A batch has at most this many draws, and at most this many numbers (32 MB) if every metric occurs in it. */
+/** A batch has at most this many draws, and the batches that fill at once at most this many numbers (32 MB). */
 const maxDraws = 4096
 const maxNumbers = 4_194_304
 
@@ -106,7 +106,7 @@ const makeBatcher = (census: Census.Census, warmup: number) => {
   const statistics = new Map<string, Place>()
   const fillings: Array<Filling> = []
   for (const group of census.groups) {
-    const filling = emptyFilling(group, warmup)
+    const filling = emptyFilling(group, warmup, Math.floor(maxNumbers / census.groups.length))
     fillings.push(filling)
     for (const variable of group.variables) {
       const known = variable.statistic === undefined ? metrics : statistics
@@ -199,10 +199,10 @@ const makeBatcher = (census: Census.Census, warmup: number) => {
   }
 }
 
-const emptyFilling = (group: Census.Group, warmup: number): Filling => {
+const emptyFilling = (group: Census.Group, warmup: number, mostNumbers: number): Filling => {
   const dropped = Census.dropped(group, warmup)
-  const numbers = group.variables.reduce((sum, variable) => sum + width(variable), 1)
-  const capacity = Math.max(1, Math.min(maxDraws, group.draws - dropped, Math.floor(maxNumbers / numbers)))
+  const numbers = group.variables.reduce((sum, variable) => sum + width(variable), 2)
+  const capacity = Math.max(1, Math.min(maxDraws, group.draws - dropped, Math.floor(mostNumbers / numbers)))
   return {
     group,
     capacity,

@@ -107,6 +107,7 @@ const callTimeoutMillis = 30_000
 const firstPauseMillis = 500
 const longestPauseMillis = 60_000
 const cursorEveryMillis = 1000
+const graceMillis = 1000
 /** Records wait for others to be delivered with: until there are so many, or for so long. */
 const batchEnough = 256
 const batchMillis = 200
@@ -200,6 +201,8 @@ export const supervise = (options: {
     // Whether the checkpoint is older than the cursor, which is not written then.
     let uncertain = false
     let draining = 0
+    // Whether it was waited for in vain: the end of a run does not wait for it twice.
+    let hadItsTime = false
     let failures = 0
     let lastFailure: string | undefined
     const warned = new Set<string>()
@@ -397,7 +400,10 @@ export const supervise = (options: {
           draining++
           hurry.openUnsafe()
         }),
-        () => Effect.timeoutOption(caughtUp.await, timeoutMillis),
+        () =>
+          Effect.map(Effect.timeoutOption(caughtUp.await, timeoutMillis), (reached) => {
+            hadItsTime = Option.isNone(reached)
+          }),
         () => Effect.sync(() => draining--)
       ).pipe(
         Effect.andThen(Clock.currentTimeMillis),
@@ -444,7 +450,7 @@ export const supervise = (options: {
           const until = (yield* Clock.currentTimeMillis) + timeoutMillis
           const within = (effect: Effect.Effect<unknown>) =>
             Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.timeoutOption(effect, Math.max(0, until - now)))
-          const left = yield* drain(timeoutMillis)
+          const left = yield* drain(hadItsTime ? Math.min(graceMillis, timeoutMillis) : timeoutMillis)
           if (left.undelivered > 0) return left
           const given = yield* within(
             Effect.forEach(outputs, ({ give, operation }) => attempt(operation, give), { discard: true })

@@ -92,6 +92,19 @@ describe("splitter", () => {
     )
   })
 
+  it("gives the same lines of chunks that are large, too", () => {
+    const lengths = fc.array(fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 3000 }), fc.nat({ max: 90_000 })), {
+      maxLength: 60
+    })
+    const sample = fc.tuple(lengths, fc.array(fc.nat({ max: 4_000_000 }), { maxLength: 3 }), fc.boolean(), fc.boolean())
+    for (const [lines, cuts, ended, damaged] of fc.sample(sample, { numRuns: 60, seed: 1 })) {
+      const text = lines.map((length, i) => `${"é".repeat(length % 40)}${"x".repeat(length)}${i % 5 === 0 ? "\r" : ""}`)
+        .join("\n")
+      const bytes = Buffer.concat([Buffer.from(text + (ended ? "\n" : "")), Buffer.from(damaged ? [0xff] : [])])
+      assert.deepStrictEqual(split(bytes, cuts), model(bytes, {}))
+    }
+  })
+
   it("drops a carriage return at the end of a line, and a mark at the very start alone", () => {
     assert.deepStrictEqual(split(Buffer.from("\ufeffa\r\n\r\nb\r\n\ufeffc\rd"), []), ["a", "", "b", "\ufeffc\rd"])
     assert.deepStrictEqual(split(Buffer.from("\ufeffa\r\n"), [1, 2], { verbatim: true }), ["\ufeffa\r"])

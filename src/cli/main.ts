@@ -168,8 +168,22 @@ const codeOf = (cause: Cause.Cause<unknown>, interruptedBy: Signal | undefined):
     return error.code
   }
   if (isUsage(error)) return 2
+  if (hasNoDirectory()) {
+    process.stderr.write("The current directory has been removed: change to another one.\n")
+    return 1
+  }
   process.stderr.write(`${error instanceof Error ? error.stack ?? error.message : String(error)}\n`)
   return 1
+}
+
+/** Then hardly anything works, and nothing says why. */
+const hasNoDirectory = (): boolean => {
+  try {
+    process.cwd()
+    return false
+  } catch {
+    return true
+  }
 }
 
 const isUsage = (error: unknown): boolean =>

@@ -60,6 +60,11 @@ export const track = (
     yield* ingest.end
     screen.clearProgress()
 
+    const { names } = history.tracker
+    if (!options.quiet && names.length > 0) {
+      screen.progress(() => ({ label: `delivering to ${names.join(", ")}`, fraction: undefined, detail: "" }))
+    }
+
     const state = Option.isSome(yield* Deferred.poll(signalled)) ? "killed" : (yield* ending).state
     const folding = options.noFinalize
       ? undefined
@@ -126,6 +131,7 @@ const open = (
   project: string
 ): Effect.Effect<History.History, ExitWith, Scope.Scope> =>
   Effect.gen(function*() {
+    if (options.outdir === "") return yield* usage("--outdir is empty: which directory?")
     if (options.resume && options.overwrite) return yield* usage("--resume and --overwrite exclude each other.")
     if ((options.resume || options.overwrite) && options.outdir === undefined) {
       return yield* usage(`--${options.resume ? "resume" : "overwrite"} needs --outdir: which run?`)

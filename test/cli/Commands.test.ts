@@ -122,8 +122,29 @@ describe("secrets", () => {
   it("no output and no file of a run holds one", async () => {
     const cwd = temporary()
     Fs.writeFileSync(Path.join(cwd, "c.json"), `{"wandb": {"api_key": "${secret}"}, "db_password": "${secret}"}`)
-    const config = ["--config", `api_key=${secret}`, "--config", `url=https://user:${secret}@host/x`, "--config", "@c.json"]
-    const args = ["run", "-o", "r", "--backends", "csv", ...config, "--", "bash", "-c", "echo '{\"loss\":1}'", "x", "--token", secret]
+    const config = [
+      "--config",
+      `api_key=${secret}`,
+      "--config",
+      `url=https://user:${secret}@host/x`,
+      "--config",
+      "@c.json"
+    ]
+    const args = [
+      "run",
+      "-o",
+      "r",
+      "--backends",
+      "csv",
+      ...config,
+      "--",
+      "bash",
+      "-c",
+      "echo '{\"loss\":1}'",
+      "x",
+      "--token",
+      secret
+    ]
     const { code, error, out } = await run(args, { cwd, env })
     assert.strictEqual(code, 0, error)
     assert.notInclude(`${out}${error}`, secret)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { account, lines, logged, run, start, temporary, main, type Ended } from "./command.ts"
+import { account, type Ended, lines, logged, main, run, start, temporary } from "./command.ts"
 
 /** Runs the command, and says how much memory it took at most, in MiB. */
 const measured = async (args: ReadonlyArray<string>, cwd: string): Promise<Ended & { readonly peak: number }> => {
@@ -10,12 +10,12 @@ const measured = async (args: ReadonlyArray<string>, cwd: string): Promise<Ended
   Fs.writeFileSync(
     preload,
     `if (require("worker_threads").isMainThread)
-  process.on("exit", () => require("fs").writeFileSync(${JSON.stringify(report)}, String(process.resourceUsage().maxRSS)))`
+  process.on("exit", () => require("fs").writeFileSync(${
+      JSON.stringify(report)
+    }, String(process.resourceUsage().maxRSS)))`
   )
   const ended = await start(process.execPath, ["--require", preload, main, ...args], { cwd }).ended
-  const peak = Number(Fs.readFileSync(report, "utf8")) / 1024
-  console.log(args.join(" "), peak)
-  return { ...ended, peak }
+  return { ...ended, peak: Number(Fs.readFileSync(report, "utf8")) / 1024 }
 }
 
 describe("extremes", () => {
@@ -34,7 +34,8 @@ describe("extremes", () => {
 
   it("20,000 keys in a record", async () => {
     const cwd = temporary()
-    const record = (step: number) => `{"step":${step},${Array.from({ length: 20_000 }, (_, i) => `"g/key_${i}":${i * step}`).join()}}\n`
+    const record = (step: number) =>
+      `{"step":${step},${Array.from({ length: 20_000 }, (_, i) => `"g/key_${i}":${i * step}`).join()}}\n`
     Fs.writeFileSync(Path.join(cwd, "in.jsonl"), [1, 2, 3].map(record).join(""))
     const { code, error, peak } = await measured(["in.jsonl", "-o", "r", "--no-plots", "--backends", "csv", "-q"], cwd)
     assert.strictEqual(code, 0, error.slice(-1000))
@@ -45,7 +46,8 @@ describe("extremes", () => {
 
   it("a new key in each of 20,000 records", async () => {
     const cwd = temporary()
-    const input = Array.from({ length: 20_000 }, (_, i) => `{"step":${i},"key_${i}":${i},"loss":${1 / (i + 1)}}\n`).join("")
+    const input = Array.from({ length: 20_000 }, (_, i) => `{"step":${i},"key_${i}":${i},"loss":${1 / (i + 1)}}\n`)
+      .join("")
     Fs.writeFileSync(Path.join(cwd, "in.jsonl"), input)
     const { code, error, peak } = await measured(["in.jsonl", "-o", "r", "--no-plots", "--backends", "csv", "-q"], cwd)
     assert.strictEqual(code, 0, error.slice(-1000))

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { lines, logged, records, run, temporary } from "./command.ts"
+import { lines, logged, records, run, shell, temporary } from "./command.ts"
 
 const track = (args: ReadonlyArray<string>, input: string, directory = temporary()) =>
   run(["-", "-o", directory, ...args], { input })
@@ -44,7 +44,16 @@ describe("--config", () => {
   it("takes KEY=VALUE, JSON values, and files of nested values; later ones win", async () => {
     const cwd = temporary()
     Fs.writeFileSync(Path.join(cwd, "c.json"), `{"lr": 1, "model": {"layers": [1, 2], "name": "a=b"}}`)
-    const args = ["--config", "@c.json", "--config", "lr=1e-4", "--config", "note=a=b c", "--config", `opt={"k":[true]}`]
+    const args = [
+      "--config",
+      "@c.json",
+      "--config",
+      "lr=1e-4",
+      "--config",
+      "note=a=b c",
+      "--config",
+      `opt={"k":[true]}`
+    ]
     const { code, error } = await run(["-", "-o", "r", "--no-finalize", ...args], { cwd, input: records(1) })
     assert.strictEqual(code, 0, error)
     assert.deepStrictEqual(runOf(Path.join(cwd, "r")).config, {
@@ -76,9 +85,12 @@ describe("what is made", () => {
     assert.includeMembers(Fs.readdirSync(a), ["dataset.h5", "report.md"])
     assert.isFalse(Fs.existsSync(Path.join(a, "plots")))
     const { error } = await track(["--no-finalize"], records(5), b)
-    assert.deepStrictEqual(Fs.readdirSync(b).filter((name) => name !== ".ezpz" && name !== "logs" && !name.includes("rank0")), [
-      "metrics.jsonl"
-    ])
+    assert.deepStrictEqual(
+      Fs.readdirSync(b).filter((name) => name !== ".ezpz" && name !== "logs" && !name.includes("rank0")),
+      [
+        "metrics.jsonl"
+      ]
+    )
     const command = /ezpz-stream (finalize .*)\n/.exec(error)?.[1]?.split(" ") ?? []
     const { code } = await run([...command, "--no-plots"])
     assert.strictEqual(code, 0)
@@ -142,6 +154,7 @@ describe("usage", () => {
     [["--num-chains", "0"], "--num-chains"],
     [["--distributed", "maybe"], "--distributed"],
     [["--outdir"], "--outdir"],
+    [["--outdir", ""], "--outdir"],
     [["--no-such-flag"], "--no-such-flag"],
     [["-", "more"], "more"],
     [["finalize"], "RUN"],
@@ -165,8 +178,21 @@ describe("usage", () => {
     assert.deepStrictEqual(Fs.readdirSync(cwd), [])
   })
 
+  it("a current directory that is gone is told of, not a stack trace", async () => {
+    const cwd = temporary()
+    const script = "mkdir gone && cd gone && rmdir ../gone && echo '{\"a\":1}' | ezpz-stream"
+    const { code, error, out } = await shell(script, { cwd }).ended
+    assert.deepStrictEqual([code, out], [1, ""])
+    assert.match(error, /^The current directory has been removed.*\n$/)
+  })
+
   it("--help and --version write to stdout alone, and end with 0", async () => {
-    for (const args of [["--help"], ["-h"], ["run", "--help"], ["finalize", "--help"], ["plot", "--help"], ["doctor", "-h"]]) {
+    for (
+      const args of [["--help"], ["-h"], ["run", "--help"], ["finalize", "--help"], ["plot", "--help"], [
+        "doctor",
+        "-h"
+      ]]
+    ) {
       const { code, error, out } = await run(args)
       assert.deepStrictEqual([code, error], [0, ""], args.join(" "))
       assert.include(out, "USAGE")
@@ -179,10 +205,25 @@ describe("usage", () => {
 
   it("every option is in --help", async () => {
     const { out } = await run(["--help"])
-    for (const name of ["backends", "outdir", "project", "run-name", "config", "step-key", "every", "precision", "summary", "warmup"]) {
+    for (
+      const name of [
+        "backends",
+        "outdir",
+        "project",
+        "run-name",
+        "config",
+        "step-key",
+        "every",
+        "precision",
+        "summary",
+        "warmup"
+      ]
+    ) {
       assert.include(out, `--${name}`)
     }
-    for (const name of ["num-chains", "no-plots", "no-finalize", "tee", "strict", "quiet", "follow", "resume", "overwrite"]) {
+    for (
+      const name of ["num-chains", "no-plots", "no-finalize", "tee", "strict", "quiet", "follow", "resume", "overwrite"]
+    ) {
       assert.include(out, `--${name}`)
     }
     assert.include(out, "EXAMPLES")

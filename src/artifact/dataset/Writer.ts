@@ -54,7 +54,8 @@ const turn = 64
 /** A writer that has touched nothing yet. */
 export const make = (path: string, layout: Layout.Layout): Writer => ({
   path,
-  temporary: join(dirname(path), `.${basename(path)}.tmp-${process.pid}`),
+  // One process at a time writes a run: what a killed one left is written over.
+  temporary: join(dirname(path), `.${basename(path)}.tmp`),
   layout,
   handle: undefined,
   chunk: 0,
