@@ -170,7 +170,8 @@ const writeCursor = (path: string, cursor: Cursor): Effect.Effect<void, unknown>
 export const supervise = (options: {
   readonly name: string
   readonly factory: Backend.Factory
-  readonly context: Omit<Backend.Context, "checkpoint">
+  readonly context: Omit<Backend.Context, "checkpoint" | "directory">
+  readonly directory: () => string
   readonly log: () => string
   readonly cursor: () => string
   /** The seq of the last record in the log when the run was opened. */
@@ -265,7 +266,9 @@ export const supervise = (options: {
     const open = Effect.gen(function*() {
       const own = yield* Scope.fork(scope)
       return yield* Scope.provide(
-        Effect.suspend(() => options.factory({ ...options.context, checkpoint: cursor.checkpoint })),
+        Effect.suspend(() =>
+          options.factory({ ...options.context, directory: options.directory(), checkpoint: cursor.checkpoint })
+        ),
         own
       ).pipe(Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(own, exit) : Effect.void))
     })
@@ -363,7 +366,17 @@ export const supervise = (options: {
         behind = false
         gap = offered
       }
-      yield* insist("logConfig", () => to.logConfig(options.context.config))
+      // Before the records, if it can be; a config that is refused does not hold them up.
+      const logConfig = () => to.logConfig(options.context.config)
+      yield* bounded("logConfig", logConfig).pipe(
+        Effect.catch((error) =>
+          failed(error).pipe(
+            Effect.andThen(Effect.sleep(firstPauseMillis)),
+            Effect.andThen(insist("logConfig", logConfig)),
+            Effect.forkChild
+          )
+        )
+      )
       while (true) {
         if (cursor.seq < gap) yield* readOn(to)
         else if (queue.length > 0) {

@@ -105,24 +105,32 @@ export const select = (
  */
 export const make = (options: {
   readonly entries: ReadonlyArray<Entry>
-  readonly context: Omit<Backend.Context, "checkpoint">
+  readonly context: Omit<Backend.Context, "checkpoint" | "directory">
+  readonly directory: () => string
   readonly log: () => string
   readonly cursor: (backend: string) => string
   readonly lastSeq: number
 }): Effect.Effect<Tracker, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { context, cursor, lastSeq, log } = options
+    const { context, cursor, directory, lastSeq, log } = options
     // A name is what a backend's cursor is kept under: two of one name would count as one.
     const entries = options.entries.filter(({ name }, i, all) => all.findIndex((entry) => entry.name === name) === i)
     for (const { name } of options.entries.filter((entry) => !entries.includes(entry))) {
       yield* Effect.logWarning(`Two backends are named "${name}": the second is not used. Give it another name`)
     }
     const backends = yield* Effect.forEach(entries, ({ factory, name }) =>
-      Supervisor.supervise({ name, factory, context, log, cursor: () => cursor(name), lastSeq }))
+      Supervisor.supervise({
+        name,
+        factory,
+        context,
+        directory,
+        log,
+        cursor: () => cursor(name),
+        lastSeq
+      }))
 
     const each = (operation: string, call: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>) =>
-      Effect.forEach(backends, (supervised) =>
-        supervised.attempt(operation, call), {
+      Effect.forEach(backends, (supervised) => supervised.attempt(operation, call), {
         concurrency: "unbounded",
         discard: true
       })
@@ -141,16 +149,18 @@ export const make = (options: {
       drain: (timeout) =>
         Effect.forEach(backends, (supervised) => supervised.drain(timeout), { concurrency: "unbounded" }),
       files: Effect.map(
-        Effect.forEach(backends, (supervised) =>
-          Effect.flatMap(supervised.backend, (backend) =>
-            backend === undefined ? Effect.succeed([]) : Effect.catchCause(backend.files, () =>
-              Effect.succeed([])))),
+        Effect.forEach(
+          backends,
+          (supervised) =>
+            Effect.flatMap(supervised.backend, (backend) =>
+              backend === undefined ? Effect.succeed([]) : Effect.catchCause(backend.files, () =>
+                Effect.succeed([])))
+        ),
         (files) =>
           files.flat()
       ),
       finish: (state, timeout, outputs = []) =>
-        Effect.forEach(backends, (supervised) =>
-          supervised.finish(state, timeout, outputs), {
+        Effect.forEach(backends, (supervised) => supervised.finish(state, timeout, outputs), {
           concurrency: "unbounded"
         })
     }

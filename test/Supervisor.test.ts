@@ -79,6 +79,7 @@ const open = (directory: string, runId = "r1"): Effect.Effect<Run, RunLog.RunLog
           name,
           factory,
           context: context(directory, runId),
+          directory: () => directory,
           log: () => path,
           cursor: () => RunDirectory.cursorPath(path, name),
           lastSeq: writer.lastSeq
@@ -160,10 +161,6 @@ const misbehaviours: ReadonlyArray<readonly [string, Backend.Factory]> = [
     () => Effect.succeed({ ...Backend.make({ name: "bad", log: () => {} }), log: boom })
   ],
   [
-    "has a configuration that throws",
-    () => Effect.succeed({ ...Backend.make({ name: "bad", log: () => {} }), logConfig: boom })
-  ],
-  [
     "does not start",
     () => Effect.fail(new Backend.BackendError({ backend: "bad", operation: "start", cause: "away" }))
   ],
@@ -190,6 +187,25 @@ describe("a backend", () => {
         failures: 0,
         lastFailure: undefined
       })
+    }))
+
+  it.effect("that refuses the configuration gets the records all the same, and is asked again", () =>
+    Effect.gen(function*() {
+      const run = yield* open(yield* temporary)
+      let asked = 0
+      const mine = keeping({
+        logConfig: () => {
+          if (++asked < 3) throw new Error("not yet")
+        }
+      })
+      const { lines } = yield* warnings(Effect.gen(function*() {
+        const supervised = yield* run.supervise(mine.factory)
+        run.record([supervised], 10)
+        yield* drain(supervised)
+      }))
+      assert.deepStrictEqual(mine.seqs(), upTo(10))
+      assert.strictEqual(asked, 3)
+      assert.strictEqual(lines.length, 1)
     }))
 
   it.effect("is told who the run is, and its configuration before any record", () =>
@@ -808,6 +824,7 @@ describe("Tracker", () => {
     return Tracker.make({
       entries,
       context: context(directory),
+      directory: () => directory,
       log: () => path,
       cursor: (name) => RunDirectory.cursorPath(path, name),
       lastSeq: 0

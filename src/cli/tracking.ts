@@ -57,7 +57,7 @@ export const track = (
     const tally = Account.makeTally()
     const ingest = makeIngest(history, options, input, tally, screen)
     yield* Stream.runForEach(input.bytes, ingest.chunk)
-    yield* ingest.end
+    yield* ingest.end(Option.isSome(yield* Deferred.poll(signalled)))
     screen.clearProgress()
 
     const { names } = history.tracker
@@ -309,10 +309,12 @@ const makeIngest = (
         // Backends take their turn before the next chunk, or they would fall behind a fast file.
         yield* Effect.yieldNow
       }),
-    end: Effect.suspend(() => {
+    /** `stopped`: by a signal. The line in the middle of which a file was left then has not come in. */
+    end: (stopped: boolean): Effect.Effect<void, ExitWith> => {
       const rest = splitter.end()
-      return rest === undefined ? Effect.void : lines([rest], false)
-    })
+      const left = stopped && input.size !== undefined && read < input.size
+      return rest === undefined || left ? Effect.void : lines([rest], false)
+    }
   }
 }
 

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -26,6 +25,7 @@ import * as Tracker from "../Tracker.ts"
 import { version } from "../version.ts"
 import { type History, type MakeError, type Options, RecordError, type UpdateError } from "./Model.ts"
 import * as Place from "./Place.ts"
+import * as Recorder from "./Recorder.ts"
 import { leading, none, TrackedRow } from "./Tracked.ts"
 
 // -----------------------------------------------------------------------------
@@ -116,50 +116,24 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         runId,
         runName: run.runName ?? undefined,
         projectName: run.projectName,
-        directory,
         config,
         keys: options.keys ?? [],
         environment
       },
+      directory: () => directory,
       log: () => logPath,
       cursor: (backend) => RunDirectory.cursorPath(logPath, backend),
       lastSeq: writer.lastSeq
     }))
 
-    // What a call to the reducer published, for that call to give back.
-    let published: Array<Row> = []
-    const publish = (rows: ReadonlyArray<Row>): void => {
-      const statistics = rows.filter((row) => row.statistics !== undefined)
-      if (statistics.length > 0) writer.appendUnsafe(statistics.map(closingLine).join(""))
-      tracker.offer(rows, writer.end())
-      published = published.length === 0 ? [...rows] : [...published, ...rows]
-    }
-    const reduction = yield* reducer.open(runId, publish)
+    const recorder = yield* Recorder.make(runId, writer, reducer, tracker)
     const formatter = Summary.make({
       ...(options.precision === undefined ? {} : { precision: options.precision }),
       ...(options.style === undefined ? {} : { style: options.style }),
       ...(options.constants === undefined ? {} : { constants: options.constants })
     })
 
-    let seq = writer.lastSeq
     let closed = false
-
-    /** Throws RunLogError; then nothing was recorded. */
-    const record = (records: ReadonlyArray<Metrics.Decoded>, clock: Clock.Clock): ReadonlyArray<Row> => {
-      const timestamp = clock.currentTimeMillisUnsafe() / 1000
-      let lines = ""
-      const rows: Array<Row> = []
-      for (const { metrics, step, text } of records) {
-        const next = seq + rows.length + 1
-        lines += RunLog.recordLine(next, step, timestamp, rank, text)
-        rows.push({ seq: next, step, timestamp, rank, metrics, statistics: undefined })
-      }
-      writer.appendUnsafe(lines)
-      seq += rows.length
-      published = []
-      reduction.offer(rows)
-      return published
-    }
 
     const told = new Set<string>()
     const tell = (records: ReadonlyArray<Metrics.Decoded>): Effect.Effect<void> => {
@@ -172,14 +146,18 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     const update: History["update"] = (input, { precision, step } = {}) =>
       Effect.clockWith((clock): Effect.Effect<string, UpdateError> => {
         if (closed) return Effect.fail(new RecordError({ reason: "the run is finalized" }))
+        if (step !== undefined && !Number.isFinite(step)) {
+          return Effect.fail(new RecordError({ reason: `the step ${step} is not a finite number` }))
+        }
         const decoded = Metrics.decode(input, options.stepKey)
         if (decoded._tag === "Refused") return Effect.fail(new RecordError({ reason: decoded.reason }))
+        let row: Row | undefined
         try {
-          record([step === undefined ? decoded : { ...decoded, step }], clock)
+          ;[row] = recorder.record([step === undefined ? decoded : { ...decoded, step }], clock)
         } catch (error) {
           return RunLog.failWith(error)
         }
-        const line = formatter.format(decoded.metrics, published[0]?.statistics?.values, {
+        const line = formatter.format(decoded.metrics, row?.statistics?.values, {
           precision,
           ...(step === undefined ? leading(decoded) : none)
         })
@@ -191,11 +169,11 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         if (records.length === 0) return Effect.succeed([])
         let rows: ReadonlyArray<Row>
         try {
-          rows = record(records, clock)
+          rows = recorder.record(records, clock)
         } catch (error) {
           return RunLog.failWith(error)
         }
-        const first = seq - records.length + 1
+        const first = recorder.lastSeq() - records.length + 1
         const tracked = rows.map((row) => new TrackedRow(row, records[row.seq - first]?.stepKey, formatter, history))
         return records.some((decoded) => decoded.notes.length > 0)
           ? Effect.as(tell(records), tracked)
@@ -207,7 +185,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         closed = true
         const timeout = (finalizing.finishTimeout ?? 60) * 1000
         const state = finalizing.state ?? "finished"
-        yield* reduction.flush
+        yield* recorder.close
         const delivered = yield* tracker.drain(timeout)
         const origin = yield* Fiber.join(provenance)
         yield* Scope.close(writing, Exit.void)
@@ -241,7 +219,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         return { ...result, files: [...result.files, Path.resolve(journal.path())], runId, undelivered }
       }))
 
-    yield* Effect.addFinalizer(() => closed ? Effect.void : Effect.andThen(reduction.flush, tracker.drain(10_000)))
+    yield* Effect.addFinalizer(() => closed ? Effect.void : Effect.andThen(recorder.close, tracker.drain(10_000)))
 
     const history: History = {
       runId,
@@ -263,9 +241,6 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
 // -----------------------------------------------------------------------------
 // Internal
 // -----------------------------------------------------------------------------
-
-const closingLine = (row: Row): string =>
-  row.statistics === undefined ? "" : RunLog.statisticsLine({ ...row, statistics: row.statistics })
 
 /** A log that starts anew has been delivered to nobody. */
 const forgetCursors = (logPath: string, backends: ReadonlyArray<string>): Effect.Effect<void> =>

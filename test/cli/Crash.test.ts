@@ -6,7 +6,7 @@ import * as Dataset from "../../src/artifact/Dataset.ts"
 import { ezpz, lines, logged, records, run, temporary } from "./command.ts"
 import { random } from "./lines.ts"
 
-const kills = Number(process.env["EZPZ_KILLS"] ?? 120)
+const kills = Number(process.env["EZPZ_KILLS"] ?? 100)
 const atOnce = 4
 const whole = 20_000
 

@@ -30,7 +30,7 @@ describe("signals", () => {
     const cwd = temporary()
     const job = `trap 'echo "{\\"step\\":2,\\"last\\":1}"; exit' TERM; echo '{"step":1}'; while :; do sleep 0.05; done`
     const script = `set -m; { bash -c '${job.replaceAll("'", "'\\''")}' | ezpz-stream --outdir run --no-plots; } & ` +
-      `sleep 1; kill -TERM -- -$!; wait`
+      `until [ -s run/metrics.jsonl ]; do sleep 0.05; done; kill -TERM -- -$!; wait`
     const { error } = await shell(script, { cwd }).ended
     assert.deepStrictEqual(logged(Path.join(cwd, "run")).map(({ step }) => step), [1, 2], error)
   })
@@ -44,6 +44,19 @@ describe("signals", () => {
     const { code, error } = await running.ended
     assert.strictEqual(code, 130)
     assert.deepStrictEqual(account(error), { lines: 1, accepted: 0, refused: 1 })
+  })
+
+  it("a file that is left in the middle of a line has no torn line for it", async () => {
+    const cwd = temporary()
+    Fs.writeFileSync(Path.join(cwd, "in.jsonl"), records(1_500_000))
+    const running = ezpz(["in.jsonl", "-o", "run", "--no-finalize", "--every", "1000"], { cwd })
+    await running.until(() => running.out() !== "")
+    running.process.kill("SIGINT")
+    const { code, error } = await running.ended
+    assert.strictEqual(code, 130)
+    const { accepted, lines, refused } = account(error)
+    assert.isBelow(lines, 1_500_000)
+    assert.deepStrictEqual([refused, lines], [0, accepted])
   })
 
   it("a second signal ends at once, and the log is whole", async () => {

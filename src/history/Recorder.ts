@@ -1,0 +1,93 @@
+/**
+ * The way of a record: appended to the log, reduced across ranks, and once its step has closed, told to the backends.
+ *
+ * Backends are told from where in the log they would have to read on: behind the last record that has been published,
+ * never behind one that still waits for its step to close.
+ *
+ * @since 0.1.0
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Metrics from "../Metrics.ts"
+import type * as Reducer from "../Reducer.ts"
+import type { Row } from "../Row.ts"
+import * as RunLog from "../RunLog.ts"
+import type { Tracker } from "../Tracker.ts"
+
+/**
+ * `record` appends records in one write and gives back those whose step has closed; it throws {@link RunLog.RunLogError},
+ * and then nothing was recorded. `close` publishes what is still open, and says if statistics could not be written.
+ */
+export interface Recorder {
+  readonly record: (records: ReadonlyArray<Metrics.Decoded>, clock: Clock.Clock) => ReadonlyArray<Row>
+  readonly close: Effect.Effect<void>
+  /** The seq of the last record. */
+  readonly lastSeq: () => number
+}
+
+export const make = (
+  runId: string,
+  writer: RunLog.Writer,
+  reducer: Reducer.Reducer["Service"],
+  tracker: Tracker
+): Effect.Effect<Recorder, Reducer.ReducerError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const rank = reducer.rank.rank
+    let seq = writer.lastSeq
+    /** The appended batches that have not been published whole: where each begins, and its last record. */
+    let open: Array<{ readonly start: number; readonly last: number }> = []
+    let published: ReadonlyArray<Row> = []
+    let unwritten = 0
+
+    const writeStatistics = (rows: ReadonlyArray<Row>): void => {
+      const closing = rows.filter((row) => row.statistics !== undefined)
+      if (closing.length === 0) return
+      try {
+        writer.appendUnsafe(closing.map(closingLine).join(""))
+      } catch {
+        // The records are in the log, and backends get the statistics: the run goes on.
+        unwritten += closing.length
+      }
+    }
+
+    const reduction = yield* reducer.open(runId, (rows) => {
+      writeStatistics(rows)
+      const last = rows.at(-1)?.seq ?? 0
+      open = open.filter((batch) => batch.last > last)
+      tracker.offer(rows, open[0]?.start ?? writer.end())
+      published = published.length === 0 ? rows : [...published, ...rows]
+    })
+
+    return {
+      record: (records, clock) => {
+        const timestamp = clock.currentTimeMillisUnsafe() / 1000
+        const start = writer.end()
+        let lines = ""
+        const rows: Array<Row> = []
+        for (const { metrics, step, text } of records) {
+          const next = seq + rows.length + 1
+          lines += RunLog.recordLine(next, step, timestamp, rank, text)
+          rows.push({ seq: next, step, timestamp, rank, metrics, statistics: undefined })
+        }
+        writer.appendUnsafe(lines)
+        seq += rows.length
+        open.push({ start, last: seq })
+        published = []
+        reduction.offer(rows)
+        return published
+      },
+      lastSeq: () => seq,
+      close: Effect.andThen(
+        reduction.flush,
+        Effect.suspend(() =>
+          unwritten === 0
+            ? Effect.void
+            : Effect.logWarning(`The statistics of ${unwritten} records could not be written to ${writer.path}`)
+        )
+      )
+    }
+  })
+
+const closingLine = (row: Row): string =>
+  row.statistics === undefined ? "" : RunLog.statisticsLine({ ...row, statistics: row.statistics })
