@@ -53,7 +53,7 @@ const wholeLines = (directory: string): ReadonlyArray<string> => {
   return Fs.existsSync(path) ? Fs.readFileSync(path, "utf8").split("\n").slice(0, -1) : []
 }
 
-describe("kill -9", () => {
+describe("kill -9", { timeout: 180_000 }, () => {
   it(`at any of ${kills} moments loses no record whose line was printed`, async () => {
     const root = temporary()
     let printed = 0
@@ -70,7 +70,7 @@ describe("kill -9", () => {
     }
     await Promise.all(Array.from({ length: atOnce }, (_, from) => some(from)))
     assert.isAbove(printed, kills)
-  }, 180_000)
+  })
 
   it("then finalize gives the datasets that an unbroken run over the same records gives", async () => {
     const root = temporary()

@@ -18,7 +18,7 @@ const measured = async (args: ReadonlyArray<string>, cwd: string): Promise<Ended
   return { ...ended, peak: Number(Fs.readFileSync(report, "utf8")) / 1024 }
 }
 
-describe("extremes", () => {
+describe("extremes", { timeout: 180_000 }, () => {
   it("a line of 50 MB is a record like any other, one of 70 MB is refused and not kept", async () => {
     const cwd = temporary()
     const long = `{"step":2,"text":"${"x".repeat(50_000_000)}"}`
