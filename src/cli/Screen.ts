@@ -75,7 +75,8 @@ export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
       if (!isTerminal || !stderrIsOpen() || (shown && now - drawnAt < frameMillis)) return
       drawnAt = now
       shown = true
-      stderr.write(`\r\x1b[K${render(bar(), stderr.columns ?? 80)}`)
+      // The cursor goes back to the start, so that what another process prints meanwhile takes the bar's place.
+      stderr.write(`\r\x1b[K${render(bar(), stderr.columns ?? 80)}\r`)
     },
     clearProgress,
     columns: stdout.columns ?? stderr.columns ?? 80,

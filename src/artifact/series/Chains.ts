@@ -5,8 +5,8 @@
  */
 import type * as Census from "../../Census.ts"
 import * as Columns from "../../Columns.ts"
-import type { Ridges } from "./Model.ts"
 import * as Bins from "./Bins.ts"
+import type { Ridges } from "./Model.ts"
 import * as Stretches from "./Stretches.ts"
 
 // -----------------------------------------------------------------------------

@@ -6,9 +6,9 @@
 import * as Census from "../../Census.ts"
 import * as Columns from "../../Columns.ts"
 import * as Moments from "../../Moments.ts"
-import type { Histogram, Points, Series, Summary } from "./Model.ts"
 import * as Bins from "./Bins.ts"
 import * as Chains from "./Chains.ts"
+import type { Histogram, Points, Series, Summary } from "./Model.ts"
 import * as Stretches from "./Stretches.ts"
 
 /** How many stretches a trend has, and how many values a series needs to have one. */

@@ -6,8 +6,8 @@
  *
  * @since 0.1.0
  */
-import type { Points } from "./Model.ts"
 import type * as Bins from "./Bins.ts"
+import type { Points } from "./Model.ts"
 
 // -----------------------------------------------------------------------------
 // Which draw belongs where
