@@ -9,6 +9,7 @@
  *
  * @since 0.1.0
  */
+export { known as knownBackends } from "./history/Backends.ts"
 export { make } from "./history/Make.ts"
 export * from "./history/Model.ts"
 export { makeRunId } from "./history/Place.ts"

@@ -11,6 +11,7 @@ import * as fc from "fast-check"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Backend from "../src/Backend.ts"
+import * as Backends from "../src/history/Backends.ts"
 import type { Row } from "../src/Row.ts"
 import * as RunDirectory from "../src/RunDirectory.ts"
 import * as RunLog from "../src/RunLog.ts"
@@ -874,7 +875,7 @@ describe("Tracker", () => {
   it.effect("chooses by the argument, the layer, and then the environment, and skips what nobody knows", () =>
     Effect.gen(function*() {
       const names = (asked: string | undefined, environment: Record<string, string>) =>
-        Effect.map(Tracker.select(asked, environment), (entries) => entries.map((one) => one.name))
+        Effect.map(Backends.select(asked, environment), (entries) => entries.map((one) => one.name))
       const environment = { EZPZ_TRACKER_BACKENDS: "csv,mine", EZPZ_TRACKERS: "csv" }
       const { lines } = yield* warnings(
         Effect.gen(function*() {

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { Backend, Rank, TerminalPlot, Tracker } from "../index.ts"
+import { Backend, History, Rank, TerminalPlot } from "../index.ts"
 import { Screen } from "./Screen.ts"
 
 export const handler = (version: string) =>
@@ -12,7 +12,7 @@ export const handler = (version: string) =>
     const environment = process.env
     const rank = Rank.fromEnvironment(environment)
     const selected = environment["EZPZ_TRACKER_BACKENDS"] ?? environment["EZPZ_TRACKERS"]
-    const known = yield* Tracker.known
+    const known = yield* History.knownBackends
     const names = selected === undefined ? [] : Backend.parseNames(selected)
     const { notes } = TerminalPlot.optionsFromEnv(environment)
     const rows: ReadonlyArray<readonly [string, string]> = [

@@ -23,6 +23,7 @@ import * as Secrets from "../Secrets.ts"
 import * as Summary from "../Summary.ts"
 import * as Tracker from "../Tracker.ts"
 import { version } from "../version.ts"
+import * as Backends from "./Backends.ts"
 import { type History, type MakeError, type Options, RecordError, type UpdateError } from "./Model.ts"
 import * as Place from "./Place.ts"
 import * as Recorder from "./Recorder.ts"
@@ -78,7 +79,10 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     const given = new Set((options.tracker ?? []).map((backend) => backend.name))
     const entries = [
       // A run goes on with the backends it had, unless others are asked for.
-      ...(yield* Tracker.select(options.backends ?? resumed?.backends.filter((name) => !given.has(name)), environment)),
+      ...(yield* Backends.select(
+        options.backends ?? resumed?.backends.filter((name) => !given.has(name)),
+        environment
+      )),
       ...(options.tracker ?? []).map((backend) => ({ name: backend.name, factory: () => Effect.succeed(backend) }))
     ]
     const config = Secrets.mask(options.config ?? resumed?.config ?? {}, environment)
