@@ -219,7 +219,11 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
     for (const note of style.notes) yield* Effect.logWarning(note)
     const terminalPlots = yield* phase(
       "terminal plots",
-      Effect.forEach(drawn, (one) => TerminalPlot.draw(one, { directory, ...style.options }))
+      Effect.forEach(drawn, (one) =>
+        Effect.map(TerminalPlot.draw(one, { directory, ...style.options }), (plot) => ({
+          series: one,
+          paths: [plot.main, plot.summary, plot.hist].filter((path) => path !== undefined)
+        })))
     )
     const pictures = yield* phase<Pictures, ArtifactError, never>(
       "plots",
@@ -238,7 +242,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
       ...folded.datasets.map((dataset) => dataset.path),
       ...pictures.plots.flatMap((plot) => [plot.png, plot.svg]),
       ...(pictures.index === undefined ? [] : [pictures.index]),
-      ...terminalPlots.flatMap((plot) => [plot.main, plot.summary, plot.hist].filter((path) => path !== undefined))
+      ...terminalPlots.flatMap((plot) => plot.paths)
     ]
     const info = yield* RunInfo.collect({
       run: options.run,
@@ -259,11 +263,9 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
         census,
         series,
         plots: pictures.plots,
-        terminalPlots: drawn.map((one, i) => ({
-          group: one.group.name,
-          metric: one.variable.key,
-          path: terminalPlots[i]?.main ?? ""
-        })),
+        terminalPlots: terminalPlots.flatMap(({ paths, series: { group, variable } }) =>
+          paths.map((path) => ({ group: group.name, metric: variable.key, path }))
+        ),
         datasets: folded.datasets,
         notDrawn: plots ? notDrawn : [],
         failures: pictures.failures,
