@@ -16,7 +16,6 @@ import * as Journal from "../Journal.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Environment, Rank } from "../Rank.ts"
 import * as Reducer from "../Reducer.ts"
-import type { Row } from "../Row.ts"
 import * as RunDirectory from "../RunDirectory.ts"
 import * as RunLog from "../RunLog.ts"
 import * as Secrets from "../Secrets.ts"
@@ -24,10 +23,10 @@ import * as Summary from "../Summary.ts"
 import * as Tracker from "../Tracker.ts"
 import { version } from "../version.ts"
 import * as Backends from "./Backends.ts"
-import { type History, type MakeError, type Options, RecordError, type UpdateError } from "./Model.ts"
+import { type History, type MakeError, type Options, RecordError, type Tracked, type UpdateError } from "./Model.ts"
 import * as Place from "./Place.ts"
 import * as Recorder from "./Recorder.ts"
-import { leading, none, TrackedRow } from "./Tracked.ts"
+import { leading, none } from "./Tracked.ts"
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -130,12 +129,12 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       lastSeq: writer.lastSeq
     }))
 
-    const recorder = yield* Recorder.make(runId, writer, reducer, tracker)
     const formatter = Summary.make({
       ...(options.precision === undefined ? {} : { precision: options.precision }),
       ...(options.style === undefined ? {} : { style: options.style }),
       ...(options.constants === undefined ? {} : { constants: options.constants })
     })
+    const recorder = yield* Recorder.make({ formatter, history: () => history }, runId, writer, reducer, tracker)
 
     let closed = false
 
@@ -155,7 +154,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         }
         const decoded = Metrics.decode(input, options.stepKey)
         if (decoded._tag === "Refused") return Effect.fail(new RecordError({ reason: decoded.reason }))
-        let row: Row | undefined
+        let row: Tracked | undefined
         try {
           ;[row] = recorder.record([step === undefined ? decoded : { ...decoded, step }], clock)
         } catch (error) {
@@ -171,14 +170,12 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     const updateAll: History["updateAll"] = (records) =>
       Effect.clockWith((clock) => {
         if (records.length === 0) return Effect.succeed([])
-        let rows: ReadonlyArray<Row>
+        let tracked: ReadonlyArray<Tracked>
         try {
-          rows = recorder.record(records, clock)
+          tracked = recorder.record(records, clock)
         } catch (error) {
           return RunLog.failWith(error)
         }
-        const first = recorder.lastSeq() - records.length + 1
-        const tracked = rows.map((row) => new TrackedRow(row, records[row.seq - first]?.stepKey, formatter, history))
         return records.some((decoded) => decoded.notes.length > 0)
           ? Effect.as(tell(records), tracked)
           : Effect.succeed(tracked)

@@ -14,19 +14,19 @@ import type * as Reducer from "../Reducer.ts"
 import type { Row } from "../Row.ts"
 import * as RunLog from "../RunLog.ts"
 import type { Tracker } from "../Tracker.ts"
+import { type Run, TrackedRow } from "./Tracked.ts"
 
 /**
  * `record` appends records in one write and gives back those whose step has closed; it throws {@link RunLog.RunLogError},
  * and then nothing was recorded. `close` publishes what is still open, and says if statistics could not be written.
  */
 export interface Recorder {
-  readonly record: (records: ReadonlyArray<Metrics.Decoded>, clock: Clock.Clock) => ReadonlyArray<Row>
+  readonly record: (records: ReadonlyArray<Metrics.Decoded>, clock: Clock.Clock) => ReadonlyArray<TrackedRow>
   readonly close: Effect.Effect<void>
-  /** The seq of the last record. */
-  readonly lastSeq: () => number
 }
 
 export const make = (
+  run: Run,
   runId: string,
   writer: RunLog.Writer,
   reducer: Reducer.Reducer["Service"],
@@ -64,20 +64,19 @@ export const make = (
         const timestamp = clock.currentTimeMillisUnsafe() / 1000
         const start = writer.end()
         let lines = ""
-        const rows: Array<Row> = []
-        for (const { metrics, step, text } of records) {
+        const rows: Array<TrackedRow> = []
+        for (const decoded of records) {
           const next = seq + rows.length + 1
-          lines += RunLog.recordLine(next, step, timestamp, rank, text)
-          rows.push({ seq: next, step, timestamp, rank, metrics, statistics: undefined })
+          lines += RunLog.recordLine(next, decoded.step, timestamp, rank, decoded.text)
+          rows.push(new TrackedRow(run, next, timestamp, rank, decoded))
         }
         writer.appendUnsafe(lines)
         seq += rows.length
         open.push({ start, last: seq })
         published = []
         reduction.offer(rows)
-        return published
+        return published.map((row) => TrackedRow.of(run, row))
       },
-      lastSeq: () => seq,
       close: Effect.andThen(
         reduction.flush,
         Effect.suspend(() =>

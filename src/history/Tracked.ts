@@ -9,6 +9,13 @@ import type { Row } from "../Row.ts"
 import type * as Summary from "../Summary.ts"
 import type { History, Tracked } from "./Model.ts"
 
+/** What the records of one run share. */
+export interface Run {
+  readonly formatter: Summary.Formatter
+  readonly history: () => History
+}
+
+/** A row as it goes through a run: made once for each record. */
 export class TrackedRow implements Tracked {
   readonly seq: number
   readonly step: number | undefined
@@ -17,28 +24,40 @@ export class TrackedRow implements Tracked {
   readonly metrics: Metrics.Metrics
   readonly statistics: Row["statistics"]
   readonly stepKey: string | undefined
-  readonly #formatter: Summary.Formatter
-  readonly #history: History
-  #summary: string | undefined
+  readonly #run: Run
+  #summary: string | undefined = undefined
 
-  constructor(row: Row, stepKey: string | undefined, formatter: Summary.Formatter, history: History) {
-    this.seq = row.seq
-    this.step = row.step
-    this.timestamp = row.timestamp
-    this.rank = row.rank
-    this.metrics = row.metrics
-    this.statistics = row.statistics
+  constructor(
+    run: Run,
+    seq: number,
+    timestamp: number,
+    rank: number,
+    { metrics, step, stepKey }: Pick<Tracked, "metrics" | "step" | "stepKey">,
+    statistics?: Row["statistics"]
+  ) {
+    this.seq = seq
+    this.step = step
+    this.timestamp = timestamp
+    this.rank = rank
+    this.metrics = metrics
+    this.statistics = statistics
     this.stepKey = stepKey
-    this.#formatter = formatter
-    this.#history = history
+    this.#run = run
+  }
+
+  /** A reducer gives a row with its statistics back as a new one. */
+  static of(run: Run, row: Row & { readonly stepKey?: string | undefined }): TrackedRow {
+    return row instanceof TrackedRow
+      ? row
+      : new TrackedRow(run, row.seq, row.timestamp, row.rank, { ...row, stepKey: row.stepKey }, row.statistics)
   }
 
   get summary(): string {
-    return this.#summary ??= this.#formatter.format(this.metrics, this.statistics?.values, leading(this))
+    return this.#summary ??= this.#run.formatter.format(this.metrics, this.statistics?.values, leading(this))
   }
 
   static historyOf(tracked: Tracked): History | undefined {
-    return tracked instanceof TrackedRow ? tracked.#history : undefined
+    return tracked instanceof TrackedRow ? tracked.#run.history() : undefined
   }
 }
 
