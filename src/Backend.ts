@@ -247,7 +247,7 @@ export const Selection = EffectContext.Reference<ReadonlyArray<string> | undefin
  */
 export const register = (name: string, factory: Factory): Effect.Effect<void> =>
   Effect.map(Effect.service(Registry), (registry) => {
-    registry.set(name, factory)
+    registry.set(name.trim().toLowerCase(), factory)
   })
 
 /**

@@ -115,6 +115,35 @@ export const dropped = (group: Group, warmup: number): number => {
   return wanted > 0 ? Math.max(0, Math.min(wanted, group.draws - 1)) : 0
 }
 
+/**
+ * A variable of which a dataset's reader would not guess the name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Renamed {
+  readonly key: string
+  readonly group: string
+  readonly name: string
+}
+
+/**
+ * The variables with numbers whose name in the datasets is not the plain one (the key without its group, `_` for `/`),
+ * since that was taken, is {@link reserved}, or cannot be a name.
+ *
+ * @category queries
+ * @since 0.1.0
+ */
+export const renamed = (census: Census): ReadonlyArray<Renamed> =>
+  census.groups.flatMap((group) =>
+    group.variables.filter((variable) =>
+      isNumeric(variable) && variable.name !== short(group.name, variable.key).replaceAll("/", "_")
+    ).map(({ key, name }) => ({ key, group: group.name, name }))
+  )
+
+/** A key without its group. */
+const short = (group: string, key: string): string => group === "" ? key : key.slice(group.length + 1)
+
 // -----------------------------------------------------------------------------
 // The counting fold
 // -----------------------------------------------------------------------------
@@ -253,13 +282,13 @@ const enter = (state: State, key: string, statistic: Statistic | undefined): Cou
     }
     state.groups.set(groupName, group)
   }
-  const short = groupName === "" ? key : key.slice(groupName.length + 1)
+  const own = short(groupName, key)
   const variable: MutableVariable = {
     key,
     statistic,
     index: group.variables.length,
-    name: group.variableNames.name(short),
-    file: group.fileNames.name(short),
+    name: group.variableNames.name(own),
+    file: group.fileNames.name(own),
     chains: 0,
     leapfrogs: 0,
     count: 0,

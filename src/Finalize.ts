@@ -25,7 +25,7 @@ import * as Columns from "./Columns.ts"
 import * as Fold from "./Fold.ts"
 import type { Environment } from "./Rank.ts"
 import type { Row } from "./Row.ts"
-import type { Run } from "./RunDirectory.ts"
+import * as RunDirectory from "./RunDirectory.ts"
 import * as RunLog from "./RunLog.ts"
 import type * as Supervisor from "./Supervisor.ts"
 import type { Tracker } from "./Tracker.ts"
@@ -103,8 +103,11 @@ export interface Count {
   readonly census: Census.Census
   /** How far statistics stand behind their record: the window of {@link RunLog.rows}. */
   readonly window: number
-  readonly corrupt: ReadonlyArray<RunLog.Corrupt>
+  /** How many lines could not be read, and the first of them. */
+  readonly corrupt: { readonly count: number; readonly first: ReadonlyArray<RunLog.Corrupt> }
 }
+
+const mostCorrupt = 100
 
 const countingFold = (keys: ReadonlyArray<string>): Fold.Fold<RunLog.Page, Count> =>
   Fold.all({
@@ -121,9 +124,12 @@ const countingFold = (keys: ReadonlyArray<string>): Fold.Fold<RunLog.Page, Count
       (state) => state.window
     ),
     corrupt: Fold.make(
-      (): Array<RunLog.Corrupt> => [],
+      (): { count: number; readonly first: Array<RunLog.Corrupt> } => ({ count: 0, first: [] }),
       (state, page: RunLog.Page) => {
-        for (const corrupt of page.corrupt) state.push(corrupt)
+        state.count += page.corrupt.length
+        for (const corrupt of page.corrupt) {
+          if (state.first.length < mostCorrupt) state.first.push(corrupt)
+        }
         return state
       },
       (state) => state
@@ -160,7 +166,7 @@ export const count = (logPath: string, keys: ReadonlyArray<string> = []): Effect
 export interface Options extends Outputs {
   readonly logPath: string
   readonly directory: string
-  readonly run: Run
+  readonly run: RunDirectory.Run
   readonly environment: Environment
   readonly provenance: RunInfo.Provenance
   /** How far the backends had come when folding began. */
@@ -184,6 +190,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
     const directory = Path.resolve(options.directory)
     const progress = yield* Effect.service(Progress)
     const { phase, timings } = yield* makeTimer
+    const before = yield* RunDirectory.outputs(directory)
 
     const counted = yield* phase("counting", count(logPath, options.keys))
     const { census, corrupt } = counted
@@ -251,7 +258,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
       provenance: options.provenance,
       startedAt: Math.min(options.run.createdAt, census.firstTimestamp ?? Infinity),
       endedAt: census.lastTimestamp,
-      counts: { rows: census.rows, refused: options.refused, corrupt: corrupt.length },
+      counts: { rows: census.rows, refused: options.refused, corrupt: corrupt.count },
       undelivered: options.delivered,
       timings,
       files: made.map((file) => Path.relative(directory, file))
@@ -269,15 +276,16 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
         datasets: folded.datasets,
         notDrawn: plots ? notDrawn : [],
         failures: pictures.failures,
-        corrupt
+        corrupt: corrupt.first
       }, directory)
     ]
     const files = [...made, infoPath, ...reportPaths]
+    yield* removeStale(directory, before, files)
     const delivered = yield* phase("backends", deliver(options, counted, pictures.plots, files))
     return {
       directory: options.directory,
       rows: census.rows,
-      corrupt: corrupt.length,
+      corrupt: corrupt.count,
       datasets: Object.fromEntries(folded.datasets.map((dataset) => [dataset.group, dataset])),
       dataset: folded.datasets.length === 1 ? folded.datasets[0] : undefined,
       series,
@@ -332,6 +340,13 @@ const historyTable = (logPath: string, { census, window }: Count): Backend.Table
 // -----------------------------------------------------------------------------
 // Internal
 // -----------------------------------------------------------------------------
+
+/** Datasets and plots that this time were not made would speak of another run than the report does. */
+const removeStale = (directory: string, before: ReadonlyArray<string>, now: ReadonlyArray<string>) => {
+  const kept = new Set(now.map((file) => Path.relative(directory, file)))
+  const derived = (file: string): boolean => file.startsWith(`plots${Path.sep}`) || file.endsWith(".h5")
+  return RunDirectory.removeFiles(directory, before.filter((file) => derived(file) && !kept.has(file)))
+}
 
 type Pictures = Omit<Plot.PlotFiles, "index"> & { readonly index?: string }
 

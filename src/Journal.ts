@@ -10,6 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { makeDirectory } from "./internal/makeDirectory.ts"
+import type { Environment } from "./Rank.ts"
+import * as Secrets from "./Secrets.ts"
 
 /**
  * A process's structured log. `within` runs an effect whose messages are written here, too; `move` follows the run to
@@ -26,22 +29,28 @@ export interface Journal {
 }
 
 /**
- * Opens the log of this process in a run's directory. The file appears with its first message.
+ * Opens the log of this process in a run's directory. The file appears with its first message; credentials of the
+ * environment are masked in it.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (directory: string, rank: number): Effect.Effect<Journal> =>
+export const make = (
+  directory: string,
+  rank: number,
+  environment: Environment
+): Effect.Effect<Journal> =>
   Effect.clockWith((clock) =>
     Effect.sync(() => {
       const iso = new Date(clock.currentTimeMillisUnsafe()).toISOString()
       const name = `${iso.slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-")}-rank${rank}.jsonl`
       let root = directory
+      const mask = Secrets.masker(environment)
 
       const append = (line: string): void => {
         try {
-          Fs.mkdirSync(Path.join(root, "logs"), { recursive: true })
-          Fs.appendFileSync(Path.join(root, "logs", name), `${line}\n`)
+          makeDirectory(Path.join(root, "logs"))
+          Fs.appendFileSync(Path.join(root, "logs", name), `${mask(line)}\n`)
           link(root, name)
         } catch {
           // The run's own log is what counts.
@@ -59,15 +68,17 @@ export const make = (directory: string, rank: number): Effect.Effect<Journal> =>
             })
           ),
         within: (effect) =>
-          Effect.flatMap(Effect.service(Logger.CurrentLoggers), (loggers) =>
-            Effect.provideService(effect, Logger.CurrentLoggers, new Set([...loggers, logger]))),
+          Effect.flatMap(
+            Effect.service(Logger.CurrentLoggers),
+            (loggers) => Effect.provideService(effect, Logger.CurrentLoggers, new Set([...loggers, logger]))
+          ),
         move: (to) =>
           Effect.sync(() => {
             const from = Path.join(root, "logs", name)
             const previous = root
             root = to
             try {
-              Fs.mkdirSync(Path.join(to, "logs"), { recursive: true })
+              makeDirectory(Path.join(to, "logs"))
               Fs.copyFileSync(from, Path.join(to, "logs", name))
               link(to, name)
               Fs.rmSync(from)

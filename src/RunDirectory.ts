@@ -15,6 +15,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { Config, RunState } from "./Backend.ts"
+import { makeDirectory } from "./internal/makeDirectory.ts"
 import { explain } from "./internal/systemError.ts"
 import { formatVersion } from "./RunLog.ts"
 
@@ -153,7 +154,7 @@ export const readRun = (logPath: string): Effect.Effect<Run | undefined, RunDire
 export const writeRun = (logPath: string, run: Run): Effect.Effect<void, RunDirectoryError> => {
   const path = Path.join(privateDirectory(logPath), "run.json")
   return attempt(path, () => {
-    Fs.mkdirSync(Path.dirname(path), { recursive: true })
+    makeDirectory(Path.dirname(path))
     Fs.writeFileSync(`${path}.tmp`, `${JSON.stringify(run, undefined, 2)}\n`)
     Fs.renameSync(`${path}.tmp`, path)
   })
@@ -187,7 +188,7 @@ export const lock = (logPath: string): Effect.Effect<void, RunDirectoryError, Sc
   const mine = {}
   const take = (): string | undefined => {
     if (held.has(path)) return "it is being written by this very process"
-    Fs.mkdirSync(Path.dirname(path), { recursive: true })
+    makeDirectory(Path.dirname(path))
     const text = JSON.stringify(me)
     if (!create(path, text)) {
       const there = contents(path)
@@ -312,21 +313,42 @@ const startTime = (pid: number): string => {
  * @since 0.1.0
  */
 export const removeOutputs = (directory: string): Effect.Effect<void> =>
+  Effect.flatMap(outputs(directory), (files) => removeFiles(directory, [...files, "run_info.json", "report.md"]))
+
+/**
+ * The files that were made of the run in a directory, as its run_info.json lists them, without the log.
+ *
+ * @category replacing
+ * @since 0.1.0
+ */
+export const outputs = (directory: string): Effect.Effect<ReadonlyArray<string>> =>
   Effect.sync(() => {
     try {
       const { files }: { readonly files?: unknown } = JSON.parse(
         Fs.readFileSync(Path.join(directory, "run_info.json"), "utf8")
       )
-      if (!Array.isArray(files)) return
-      for (const file of [...files, "run_info.json", "report.md"]) {
-        if (typeof file !== "string" || file === logName) continue
-        const inside = Path.relative(directory, Path.resolve(directory, file))
-        if (!Path.isAbsolute(inside) && !inside.startsWith("..")) {
-          Fs.rmSync(Path.join(directory, inside), { force: true })
-        }
-      }
+      return Array.isArray(files) ? files.filter((file) => typeof file === "string" && file !== logName) : []
     } catch {
-      // What cannot be read or removed stays, until the new run's outputs replace it.
+      return []
+    }
+  })
+
+/**
+ * Removes files of a directory. What lies outside of it, or cannot be removed, stays.
+ *
+ * @category replacing
+ * @since 0.1.0
+ */
+export const removeFiles = (directory: string, files: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    for (const file of files) {
+      const inside = Path.relative(directory, Path.resolve(directory, file))
+      if (Path.isAbsolute(inside) || inside.startsWith("..")) continue
+      try {
+        Fs.rmSync(Path.join(directory, inside), { force: true })
+      } catch {
+        // It is replaced when the new run makes one of that name.
+      }
     }
   })
 
@@ -336,7 +358,7 @@ export const removeOutputs = (directory: string): Effect.Effect<void> =>
 
 /**
  * Moves a log, with what `.ezpz/` knows about it, to another place, also on another file system. The folders it leaves
- * empty are removed.
+ * empty are removed by {@link leave}.
  *
  * @category moving
  * @since 0.1.0
@@ -348,20 +370,34 @@ export const move = (from: string, to: string): Effect.Effect<void, RunDirectory
   return Effect.andThen(
     lock(to),
     attempt(to, () => {
+      // First of all the log: where it is, the run is.
+      moveFile(from, to)
       const entries = Fs.existsSync(oldPrivate) ? Fs.readdirSync(oldPrivate, { withFileTypes: true }) : []
       for (const entry of entries) {
         if (!entry.isFile() || entry.name.startsWith("lock")) continue
         moveFile(Path.join(oldPrivate, entry.name), Path.join(newPrivate, entry.name))
       }
-      moveFile(from, to)
-      const oldLock = Path.join(oldPrivate, "lock")
-      if (held.delete(oldLock)) Fs.rmSync(oldLock, { force: true })
-      removeEmpty(oldPrivate)
-      removeEmpty(Path.dirname(oldPrivate))
-      removeEmpty(Path.dirname(Path.resolve(from)))
     })
   )
 }
+
+/**
+ * Lets go of where a log was before it was moved: its lock, and the folders that are empty now.
+ *
+ * @category moving
+ * @since 0.1.0
+ */
+export const leave = (from: string, to: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const oldPrivate = privateDirectory(from)
+    if (oldPrivate === privateDirectory(to)) return
+    const oldLock = Path.join(oldPrivate, "lock")
+    if (held.delete(oldLock)) Fs.rmSync(oldLock, { force: true })
+    removeEmpty(Path.join(oldPrivate, "csv"))
+    removeEmpty(oldPrivate)
+    removeEmpty(Path.dirname(oldPrivate))
+    removeEmpty(Path.dirname(Path.resolve(from)))
+  })
 
 /**
  * Moves a file, also from one file system to another: it is there as a whole before it is gone here.

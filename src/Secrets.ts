@@ -51,7 +51,8 @@ const keyOwners = set(`api access secret private signing encryption account stor
 /** `pass` is a credential after one of these. */
 const passOwners = set("user db database smtp ftp http proxy mysql pg postgres redis mongo admin root login basic")
 
-const patOwners = set("git github gitlab azure ado devops")
+/** `pat` (personal access token) is a credential alone, or after one of these. */
+const patOwners = set("git github gitlab bitbucket azure ado devops databricks snowflake personal access api user")
 
 /** `tokens`, or a `token` that is followed by another word, is a credential after one of these. */
 const tokenOwners = set(`access api auth oauth refresh bearer session secret security personal identity deploy bot csrf
@@ -123,7 +124,7 @@ export const isCredential = (key: string): boolean => {
       case "pass":
         return i === last && (i === 0 || passOwners.has(before))
       case "pat":
-        return i === last && patOwners.has(before)
+        return i === last && (i === 0 || patOwners.has(before))
       default:
         return credentialWords.has(word) || credentialEnding.test(word)
     }

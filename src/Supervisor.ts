@@ -30,6 +30,7 @@ import * as Fs from "node:fs"
 import * as Backend from "./Backend.ts"
 import type { Row } from "./Row.ts"
 import * as RunLog from "./RunLog.ts"
+import * as Secrets from "./Secrets.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -182,6 +183,8 @@ export const supervise = (options: {
     const one = yield* Semaphore.make(1)
     const wake = yield* Latch.make(false)
     const hurry = yield* Latch.make(false)
+    /** Open once the backend has started, or failed to for the first time. */
+    const tried = yield* Latch.make(false)
     const caughtUp = yield* Latch.make(false)
 
     let backend: Backend.Backend | undefined
@@ -207,14 +210,17 @@ export const supervise = (options: {
     let failures = 0
     let lastFailure: string | undefined
     const warned = new Set<string>()
+    const mask = Secrets.masker(options.context.environment)
 
     const failed = (error: Backend.BackendError): Effect.Effect<void> =>
       Effect.suspend(() => {
         failures++
-        lastFailure = error.message
-        if (warned.has(error.message) || warned.size >= 20) return Effect.void
-        warned.add(error.message)
-        return Effect.logWarning(error.message)
+        // Servers like to repeat what they were sent.
+        const message = mask(error.message)
+        lastFailure = message
+        if (warned.has(message) || warned.size >= 20) return Effect.void
+        warned.add(message)
+        return Effect.logWarning(message)
       })
 
     /** Runs one call in its error boundary: a failure, a defect, an interruption and a time-out are all a BackendError. */
@@ -357,8 +363,9 @@ export const supervise = (options: {
       })
 
     const work = Effect.gen(function*() {
-      const to = yield* insist("start", () => open)
+      const to = yield* insist("start", () => Effect.onExit(open, () => tried.open))
       backend = to
+      yield* tried.open
       if (to.restart) {
         cursor = start
         queue = []
@@ -442,7 +449,10 @@ export const supervise = (options: {
 
     return {
       name,
-      backend: Effect.sync(() => backend),
+      backend: Effect.andThen(
+        Effect.timeoutOption(tried.await, callTimeoutMillis),
+        Effect.sync(() => backend)
+      ),
       offer: (rows, offset) => {
         const last = rows.at(-1)
         if (last === undefined) return

@@ -94,7 +94,8 @@ export const make = (options: {
 
     return {
       names: entries.map((entry) => entry.name),
-      getBackend: (name) => backends.find((supervised) => supervised.name === name)?.backend ?? Effect.undefined,
+      getBackend: (name) =>
+        backends.find((supervised) => supervised.name === name.trim().toLowerCase())?.backend ?? Effect.undefined,
       offer: (rows, offset) => {
         for (const backend of backends) backend.offer(rows, offset)
       },

@@ -46,7 +46,7 @@ export interface AsyncHistory extends AsyncDisposable {
  * @since 0.1.0
  */
 export interface TrackOptions extends History.Options {
-  readonly finalize?: History.FinalizeOptions | false
+  readonly finalize?: History.FinalizeOptions | false | undefined
 }
 
 // -----------------------------------------------------------------------------

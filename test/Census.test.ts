@@ -213,3 +213,19 @@ describe("dropped", () => {
     }
   })
 })
+
+describe("renamed", () => {
+  it.effect("are the variables with numbers whose name is not the key without its group, and no others", () =>
+    Effect.gen(function*() {
+      const census = yield* count([
+        row({ "g/x_y": 1, "g/x/y": 2, "g/z/a": 3, "g/step": 4, "g/text_a": 1, "g/text/a": "x", "a.b c": 1, "": 5 })
+      ])
+      assert.deepStrictEqual(Census.renamed(census), [
+        { key: "g/x/y", group: "g", name: "x_y_2" },
+        { key: "g/step", group: "g", name: "step_" },
+        { key: "", group: "", name: "_" }
+      ])
+      const statistics = yield* count([row({ loss_mean: 1, loss: 1 }), closing({ "loss/mean": 1, "loss/max": 1 })])
+      assert.deepStrictEqual(Census.renamed(statistics), [{ key: "loss/mean", group: "", name: "loss_mean_2" }])
+    }))
+})

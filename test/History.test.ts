@@ -10,6 +10,7 @@ import * as Path from "node:path"
 import * as Dataset from "../src/artifact/Dataset.ts"
 import * as Backend from "../src/Backend.ts"
 import * as History from "../src/History.ts"
+import * as Metrics from "../src/Metrics.ts"
 import type { Row } from "../src/Row.ts"
 import { readLines, snapshot, temporary } from "./support/directory.ts"
 
@@ -168,6 +169,87 @@ describe("finalize", () => {
     }))
 })
 
+describe("a run that has ended", () => {
+  it.effect("is written by nobody: not even through a file descriptor that is another file's by now", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      const history = yield* History.make({ outdir, environment })
+      yield* history.update({ loss: 1 })
+      yield* history.finalize({ plots: false })
+      const victims = Array.from({ length: 16 }, (_, i) => Path.join(outdir, `victim${i}`))
+      const open = victims.map((path) => Fs.openSync(path, "a"))
+      const decoded = Metrics.decode({ loss: 2 })
+      assert.strictEqual(decoded._tag, "Decoded")
+      if (decoded._tag === "Decoded") {
+        assert.match((yield* Effect.flip(history.updateAll([decoded]))).message, /finalized/)
+      }
+      for (const fd of open) Fs.closeSync(fd)
+      for (const path of victims) assert.strictEqual(Fs.statSync(path).size, 0)
+      assert.strictEqual(readLines(history.logPath).length, 1)
+    }))
+
+  it.effect("without being finalized is closed for its backends, as what it ended as", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      const ended: Array<string> = []
+      const mine = Backend.make({ name: "mine", log: () => {}, finish: (state) => void ended.push(state) })
+      const program = Effect.gen(function*() {
+        const history = yield* History.make({ outdir, environment, tracker: [mine], exists: "overwrite" })
+        yield* history.update({ loss: 1 })
+      })
+      yield* Effect.scoped(program)
+      yield* Effect.exit(Effect.scoped(Effect.andThen(program, Effect.fail("boom"))))
+      yield* Effect.exit(Effect.scoped(Effect.andThen(program, Effect.interrupt)))
+      assert.deepStrictEqual(ended, ["finished", "failed", "killed"])
+      assert.strictEqual(JSON.parse(Fs.readFileSync(Path.join(outdir, ".ezpz/run.json"), "utf8")).state, "killed")
+    }))
+
+  it.effect("in a place that cannot be written can be finalized elsewhere", () =>
+    Effect.gen(function*() {
+      const root = yield* temporary
+      Fs.writeFileSync(Path.join(root, "file"), "")
+      const history = yield* History.make({ reportDir: Path.join(root, "history"), environment, backends: "csv" })
+      yield* history.update({ loss: 1 })
+      const error = yield* Effect.flip(history.finalize({ outdir: Path.join(root, "file"), plots: false }))
+      assert.match(error.message, /file/)
+      assert.isTrue(Fs.existsSync(history.logPath))
+      const { directory } = yield* history.finalize({ outdir: Path.join(root, "out"), plots: false })
+      assert.strictEqual(readLines(Path.join(directory, "metrics.jsonl")).length, 1)
+      assert.isFalse(Fs.existsSync(Path.join(root, "history", history.runId)))
+    }))
+
+  it.effect("loses the plots that are not made again", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      yield* History.run(Stream.make({ loss: 1 }), { outdir, environment })
+      assert.isTrue(Fs.existsSync(Path.join(outdir, "plots/mplot/loss.png")))
+      yield* History.run(Stream.empty, { outdir, environment, exists: "append", plots: false })
+      assert.isFalse(Fs.existsSync(Path.join(outdir, "plots/mplot/loss.png")))
+      assert.isTrue(Fs.existsSync(Path.join(outdir, "dataset.h5")))
+    }))
+})
+
+describe("options that make no sense", () => {
+  const wrong = (options: History.Options) =>
+    Effect.map(Effect.flip(Effect.scoped(History.make(options))), (e) => e.message)
+
+  it.effect("are refused by name, before anything is written", () =>
+    Effect.gen(function*() {
+      const outdir = Path.join(yield* temporary, "run")
+      assert.match(yield* wrong({ reportDir: outdir, runId: "../x" }), /option runId must be a name without slashes/)
+      assert.match(yield* wrong({ outdir: "" }), /option outdir/)
+      assert.match(yield* wrong({ outdir, precision: -1 }), /option precision/)
+      assert.isFalse(Fs.existsSync(outdir))
+      const history = yield* History.make({ outdir, environment })
+      for (const warmup of [NaN, -1, Infinity]) {
+        assert.match((yield* Effect.flip(history.finalize({ warmup }))).message, /option warmup/)
+      }
+      assert.match((yield* Effect.flip(history.update({ loss: 1 }, { step: NaN }))).message, /step NaN is not a finite/)
+      assert.match((yield* Effect.flip(history.update(JSON.parse("null")))).message, /not an object/)
+      yield* history.update({ loss: 1 })
+    }))
+})
+
 describe("a run that is there already", () => {
   it.effect("is gone on with: seq goes on, the id stays, finalize sees all records", () =>
     Effect.gen(function*() {
@@ -262,7 +344,7 @@ describe("backends", () => {
       const outdir = yield* temporary
       const seen: Array<Row> = []
       const ended: Array<string> = []
-      yield* Backend.register("mine", () =>
+      yield* Backend.register("Mine", () =>
         Effect.succeed(Backend.make({
           name: "mine",
           log: (rows) => {
@@ -273,6 +355,7 @@ describe("backends", () => {
           }
         })))
       const history = yield* History.make({ outdir, environment }).pipe(Effect.provide(Backend.layer("mine,csv")))
+      assert.strictEqual((yield* history.tracker.getBackend("Mine"))?.name, "mine")
       for (let step = 1; step <= 50; step++) yield* history.update({ loss: step }, { step })
       const { undelivered } = yield* history.finalize({ plots: false })
       assert.deepStrictEqual(seen.map((row) => row.seq), Array.from({ length: 50 }, (_, i) => i + 1))
@@ -296,6 +379,37 @@ describe("backends", () => {
       assert.match(undelivered[0]?.lastFailure ?? "", /broken\.log\(\) failed: no such luck/)
       assert.match(Fs.readFileSync(Path.join(outdir, "metrics.csv"), "utf8"), /^step,timestamp,loss\n1,[\d.]+,1\n$/)
     }).pipe(Effect.provide(Logger.layer([]))))
+
+  it.live("what a server repeats of a credential is masked wherever it is told", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      const secret = "k3y-of-the-realm"
+      const messages: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        messages.push(String(message))
+      })
+      const result = yield* Effect.gen(function*() {
+        const broken = Backend.make({
+          name: "broken",
+          log: () => {
+            throw new Error(`401 for key ${secret}`)
+          }
+        })
+        const history = yield* History.make({
+          outdir,
+          environment: { WANDB_API_KEY: secret },
+          tracker: [broken],
+          config: { api_key: secret }
+        })
+        yield* history.update({ loss: 1 })
+        return yield* history.finalize({ plots: false, finishTimeout: 0.05 })
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      assert.match(messages.join(), /401 for key \*\*\*/)
+      const told = [...messages, result.undelivered[0]?.lastFailure ?? "", ...snapshot(outdir).values()].map((text) =>
+        `${text} ${Buffer.from(text, "base64").toString("latin1")}`
+      )
+      assert.isFalse(told.some((text) => text.includes(secret)))
+    }))
 
   it.effect("an unknown name is warned about with the known ones, and skipped", () =>
     Effect.gen(function*() {

@@ -269,6 +269,7 @@ describe("move", () => {
       put(from, text)
       put(RunDirectory.cursorPath(from, "csv"), "{}")
       yield* Scope.provide(RunDirectory.move(from, to), scope)
+      yield* RunDirectory.leave(from, to)
       assert.strictEqual(Fs.readFileSync(to, "utf8"), text)
       assert.deepStrictEqual(yield* RunDirectory.readRun(to), run)
       assert.isTrue(Fs.existsSync(RunDirectory.cursorPath(to, "csv")))

@@ -42,7 +42,11 @@ const credentials = [
   "connection_string",
   "AZURE_STORAGE_CONNECTION_STRING",
   "sentry_dsn",
-  "GITHUB_PAT"
+  "GITHUB_PAT",
+  "pat",
+  "PAT",
+  "github.pat",
+  "personal_access_token"
 ]
 
 const harmless = [
@@ -75,6 +79,11 @@ const harmless = [
   "PATH",
   "PWD",
   "OLDPWD",
+  "path",
+  "pattern",
+  "patience",
+  "file_pat",
+  "pat_mat",
   "password_file",
   "HF_TOKEN_PATH",
   "token_url",

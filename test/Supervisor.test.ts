@@ -219,7 +219,6 @@ describe("a backend", () => {
         log: (rows) => void calls.push(rows.length)
       })
       const supervised = yield* run.supervise(mine.factory)
-      assert.strictEqual(yield* supervised.backend, undefined)
       run.record([supervised], 2)
       yield* drain(supervised)
       assert.deepStrictEqual(calls, [{ lr: 1 }, 2])

@@ -24,11 +24,11 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as fs from "node:fs"
 import { join, resolve } from "node:path"
 import * as Census from "../Census.ts"
 import type * as Columns from "../Columns.ts"
 import * as Fold from "../Fold.ts"
+import { makeDirectory } from "../internal/makeDirectory.ts"
 import { ArtifactError } from "./ArtifactError.ts"
 import * as Hdf5 from "./dataset/Hdf5.ts"
 import * as Layout from "./dataset/Layout.ts"
@@ -137,7 +137,7 @@ export const fold = (
     const { runId, warmup = 0 } = options
     const directory = resolve(options.directory)
     const hdf5 = yield* Effect.tryPromise({ try: Hdf5.load, catch: failed(directory) })
-    yield* attempt(directory, () => fs.mkdirSync(directory, { recursive: true }))
+    yield* attempt(directory, () => makeDirectory(directory))
     // The files under way; those that are open stand at the end, the longest unused first.
     const writers = new Map<string, Writer.Writer>()
     const finished = new Map<string, DatasetFile>()

@@ -15,8 +15,8 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
+import { makeDirectory } from "../internal/makeDirectory.ts"
 import { ArtifactError } from "./ArtifactError.ts"
 import * as Figure from "./plot/Figure.ts"
 import * as Painter from "./plot/Painter.ts"
@@ -171,7 +171,7 @@ const indexText = (plots: ReadonlyArray<Plot>): string => {
 // -----------------------------------------------------------------------------
 
 const makeFolder = (path: string): Effect.Effect<void, ArtifactError> =>
-  Effect.tryPromise({
-    try: () => mkdir(path, { recursive: true }).then(() => {}),
+  Effect.try({
+    try: () => makeDirectory(path),
     catch: (cause) => new ArtifactError({ artifact: "folder of plots", path, cause })
   })

@@ -13,7 +13,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
-import type * as Census from "../Census.ts"
+import * as Census from "../Census.ts"
 import type { ArtifactError } from "./ArtifactError.ts"
 import {
   code,
@@ -125,7 +125,7 @@ export const render = (input: Input, directory: string = input.info.run.director
     ...environment(input),
     ...configuration(input.info.config),
     ...datasets(input.datasets, link),
-    ...overview(input.series, anchors),
+    ...overview(input, anchors),
     ...plots(sections, anchors, files, link),
     ...undrawn(input)
   ].join("\n") + "\n"
@@ -294,7 +294,7 @@ const datasets = (all: ReadonlyArray<Dataset>, link: Link): Lines =>
     ...left(all.length - maxRows, "dataset", "stands beside this report", "stand beside this report")
   ]
 
-const overview = (all: ReadonlyArray<Series.Series>, anchors: ReadonlyMap<Series.Series, string>): Lines => {
+const overview = ({ census, series: all }: Input, anchors: ReadonlyMap<Series.Series, string>): Lines => {
   if (all.length === 0) return []
   const lines: Array<string> = ["", "## Metric Overview"]
   const groups = new Map<string, Array<Series.Series>>()
@@ -302,6 +302,14 @@ const overview = (all: ReadonlyArray<Series.Series>, anchors: ReadonlyMap<Series
     const group = groups.get(series.group.name)
     if (group === undefined) groups.set(series.group.name, [series])
     else group.push(series)
+  }
+  const names = new Map<string, Array<string>>()
+  const renamed = Census.renamed(census)
+  for (const { group, key, name } of renamed.slice(0, maxRows)) {
+    const note = `${keyText(key)} is ${code(name)}`
+    const notes = names.get(group)
+    if (notes === undefined) names.set(group, [note])
+    else notes.push(note)
   }
   for (const [name, members] of groups) {
     if (groups.size > 1 || name !== "") lines.push("", `### ${groupTitle(name)}`)
@@ -312,23 +320,34 @@ const overview = (all: ReadonlyArray<Series.Series>, anchors: ReadonlyMap<Series
         members.map((series) => {
           const { summary, variable } = series
           const anchor = anchors.get(series)
-          const name = code(variable.key)
-          const statistic = (value: number) => summary.count === 0 ? "" : number(value)
+          const name = keyText(variable.key)
+          const statistic = (value: number) => summary.count === 0 ? "" : number(value, summary.std)
           return [
             anchor === undefined ? name : `[${name}](#${anchor})`,
-            summary.count + summary.nonFinite === 0 ? "" : number(summary.latest),
+            summary.count + summary.nonFinite === 0 ? "" : number(summary.latest, summary.std),
             statistic(summary.mean),
             statistic(summary.min),
             statistic(summary.max),
-            statistic(summary.std),
+            summary.count === 0 ? "" : number(summary.std),
             count(summary.count) + (summary.nonFinite === 0 ? "" : ` (and ${count(summary.nonFinite)} not finite)`)
           ]
         }),
         1
       )
     )
+    const notes = names.get(name)
+    if (notes !== undefined) lines.push("", `Variables: ${listed(notes)}.`)
   }
-  return [...lines, ...left(all.length - maxMetrics, "metric", "is in the datasets", "are in the datasets")]
+  return [
+    ...lines,
+    ...left(
+      renamed.length - maxRows,
+      "variable",
+      "has another name in its dataset",
+      "have another name in their dataset"
+    ),
+    ...left(all.length - maxMetrics, "metric", "is in the datasets", "are in the datasets")
+  ]
 }
 
 const plots = (
@@ -358,16 +377,16 @@ const plot = (series: Series.Series, anchor: string, files: Files, link: Link): 
   const { pictures, texts } = files
   const shown = texts.find((each) => each.text !== undefined)
   return [
-    `#### <a id="${anchor}"></a>${code(series.variable.key)}`,
+    `#### <a id="${anchor}"></a>${keyText(series.variable.key)}`,
     "",
     ...(pictures.length > 0
-      ? pictures.flatMap(({ metric, png }) => [`!${link(plain(metric), png)}`, ""])
+      ? pictures.flatMap(({ metric, png }) => [`!${link(metric === "" ? empty : plain(metric), png)}`, ""])
       : shown?.text === undefined
       ? []
       : [...fenced(shown.text), ""]),
     `- Kind: ${kind(series, pictures)}`,
     `- Components: ${components(series).join(", ")}`,
-    `- Points: ${count(series.raw.x.length)} from ${plural(series.variable.count, "draw")}, by ${series.axis}`,
+    `- Points: ${points(series)} from ${plural(series.variable.count, "draw")}, by ${series.axis}`,
     `- Files: ${
       [
         ...pictures.flatMap(({ kind, png, svg }) => {
@@ -388,6 +407,10 @@ const kind = ({ spread }: Series.Series, pictures: ReadonlyArray<Plot>): string 
   return `${kinds.join(", ")} (${lines})`
 }
 
+/** Gaps are no points. */
+const points = ({ raw, summary }: Series.Series): string =>
+  summary.count === 0 ? "no finite values" : count(raw.y.reduce((sum, y) => Number.isFinite(y) ? sum + 1 : sum, 0))
+
 const components = (series: Series.Series): ReadonlyArray<string> => [
   "values",
   ...(series.trend !== undefined && series.mean === undefined ? ["trend"] : []),
@@ -397,20 +420,18 @@ const components = (series: Series.Series): ReadonlyArray<string> => [
 
 const undrawn = ({ census, failures = [], notDrawn = [], series }: Input): Lines => {
   const items: Array<string> = []
-  const listed = (what: string, keys: ReadonlyArray<string>): void => {
-    if (keys.length === 0) return
-    const shown = keys.slice(0, maxItems).map((key) => code(key)).join(", ")
-    items.push(`${what}: ${shown}${keys.length > maxItems ? ` and ${count(keys.length - maxItems)} more` : ""}.`)
+  const add = (what: string, keys: ReadonlyArray<string>): void => {
+    if (keys.length > 0) items.push(`${what}: ${listed(keys.map(keyText))}.`)
   }
   const metrics = census.groups.flatMap((group) => group.variables).filter((variable) =>
     variable.statistic === undefined
   )
-  listed("Counters", series.map((each) => each.variable).filter(Series.isCounter).map((variable) => variable.key))
-  listed(
+  add("Counters", series.map((each) => each.variable).filter(Series.isCounter).map((variable) => variable.key))
+  add(
     "Text",
     metrics.filter((variable) => variable.count === 0 && variable.texts > 0).map((variable) => variable.key)
   )
-  listed(
+  add(
     "Without any value",
     metrics.filter((variable) => variable.count === 0 && variable.texts === 0).map((variable) => variable.key)
   )
@@ -448,5 +469,13 @@ const idOf = (series: Series.Series): string => `${series.group.name}\0${series.
 
 const left = (many: number, what: string, one: string, more: string): Lines =>
   many <= 0 ? [] : ["", `${plural(many, `more ${what}`)} ${many === 1 ? one : more}.`]
+
+const listed = (all: ReadonlyArray<string>): string =>
+  all.slice(0, maxItems).join(", ") + (all.length > maxItems ? ` and ${count(all.length - maxItems)} more` : "")
+
+/** What stands for the empty key: a link needs something to be clicked at. */
+const empty = "(empty)"
+
+const keyText = (key: string): string => key === "" ? empty : code(key)
 
 const groupTitle = (name: string): string => name === "" ? "Without a group" : code(name)

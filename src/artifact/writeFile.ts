@@ -2,8 +2,9 @@
  * Files that are whole or not there: written beside their place and renamed into it.
  */
 import * as Effect from "effect/Effect"
-import { mkdir, rename, rm, writeFile as writeAt } from "node:fs/promises"
+import { rename, rm, writeFile as writeAt } from "node:fs/promises"
 import { dirname } from "node:path"
+import { makeDirectory } from "../internal/makeDirectory.ts"
 import { ArtifactError } from "./ArtifactError.ts"
 
 /** Makes the folder if need be. Not interrupted half way: the files are small, and nothing is left beside them. */
@@ -15,7 +16,7 @@ export const writeFile = (
   Effect.uninterruptible(Effect.tryPromise({
     try: async () => {
       const beside = `${path}.tmp`
-      await mkdir(dirname(path), { recursive: true })
+      makeDirectory(dirname(path))
       try {
         await writeAt(beside, content)
         await rename(beside, path)

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
 import { type History, type Lines, type Supervisor, TerminalPlot } from "../index.ts"
-import type { Screen } from "./Screen.ts"
+import { plotColumns, type Screen } from "./Screen.ts"
 
 // -----------------------------------------------------------------------------
 // Counting
@@ -78,8 +78,9 @@ export const render = (run: {
   readonly finished: History.Finalized | undefined
   readonly delivered: ReadonlyArray<Supervisor.Delivered>
   readonly quiet: boolean
+  readonly plots: boolean
 }): string => {
-  const { delivered, finished, history, quiet, tally } = run
+  const { delivered, finished, history, plots, quiet, tally } = run
   const lines: Array<string> = []
   if (!quiet || tally.refused > 0) {
     lines.push(`${plural(tally.lines, "line")}: ${n(tally.accepted)} accepted, ${n(tally.refused)} refused`)
@@ -87,15 +88,16 @@ export const render = (run: {
   for (const [reason, { count, firstLine }] of tally.reasons) {
     lines.push(`  ${n(count)} × ${reason} (first: line ${firstLine})`)
   }
-  if (!quiet) lines.push(...written(finished, history))
+  if (!quiet) lines.push(...written(finished, history, plots))
   lines.push(...undelivered(delivered, history.directory))
   return lines.map((line) => `${line}\n`).join("")
 }
 
-/** Where a run's outputs are. */
+/** Where a run's outputs are. `plots`: whether any were wanted. */
 export const written = (
   finished: History.Finalized | undefined,
-  history: Pick<History.History, "directory" | "logPath">
+  history: Pick<History.History, "directory" | "logPath">,
+  plots: boolean
 ): ReadonlyArray<string> => {
   if (finished === undefined) {
     return [`log: ${history.logPath}`, `datasets, plots, report: ezpz-stream finalize ${quoted(history.directory)}`]
@@ -107,11 +109,14 @@ export const written = (
     )
   const datasets = named(".h5").map((file) => Path.basename(file))
   const several = datasets.length > 8 ? [...datasets.slice(0, 8), `and ${datasets.length - 8} more`] : datasets
+  const drawn = plots
+    ? `${n(named(".png", "mplot").length)} png and svg, ${n(named(".txt", "tplot").length)} for the terminal`
+    : "none (--no-plots)"
   const lines = [
     `outputs: ${directory}`,
     `  log       ${Path.basename(history.logPath)}, ${plural(finished.rows, "record")}`,
     `  datasets  ${several.join(" ") || "none: no numeric metrics"}`,
-    `  plots     ${n(named(".png", "mplot").length)} png and svg, ${n(named(".txt", "tplot").length)} for the terminal`,
+    `  plots     ${drawn}`,
     `  report    ${named("report.md").length > 0 ? "report.md" : "none"}`
   ]
   if (finished.corrupt > 0) {
@@ -167,7 +172,7 @@ export const showPlots = (
     screen.error(`${
       TerminalPlot.overlay([series], {
         ...options,
-        width: Math.min(120, screen.columns),
+        width: plotColumns(screen),
         height: 20,
         color: screen.color
       })

@@ -79,11 +79,20 @@ export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
       stderr.write(`\r\x1b[K${render(bar(), stderr.columns ?? 80)}\r`)
     },
     clearProgress,
-    columns: stdout.columns ?? stderr.columns ?? 80,
+    columns: stdout.columns || fromEnvironment() || stderr.columns || 80,
     isTerminal,
     color: isTerminal && (process.env["NO_COLOR"] ?? "") === ""
   }
 })
+
+/** What COLUMNS says, for where stdout is no terminal and cannot say. */
+const fromEnvironment = (): number | undefined => {
+  const columns = Number(process.env["COLUMNS"])
+  return Number.isInteger(columns) && columns > 0 ? columns : undefined
+}
+
+/** How wide plots are: narrower nothing can be read, wider nothing is gained. */
+export const plotColumns = (screen: Screen["Service"]): number => Math.max(20, Math.min(120, screen.columns))
 
 /** Whether a stream has not failed yet. Its first failure is told. */
 const untilError = (stream: NodeJS.WriteStream, tell: (error: NodeJS.ErrnoException) => void): () => boolean => {

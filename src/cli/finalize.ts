@@ -35,7 +35,7 @@ export const handler = (path: string, options: OutputOptions) =>
     screen.clearProgress()
     yield* Account.showPlots(finished, screen, false)
     const lines = [
-      ...Account.written(finished, history),
+      ...Account.written(finished, history, !options.noPlots),
       ...Account.undelivered(finished.delivered, finished.directory)
     ]
     yield* screen.error(lines.map((line) => `${line}\n`).join(""))

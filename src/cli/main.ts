@@ -1,7 +1,8 @@
 /**
  * The command line: composes the commands, and turns how they end into an exit code.
  *
- * Commands are loaded when they run: `--help` must not wait for what only plots need.
+ * Commands are loaded when they run: `--help` must not wait for what only plots need. For the same reason the version
+ * comes from its own module, not from the public names, which would load all of the library.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"

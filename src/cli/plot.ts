@@ -16,7 +16,7 @@ import {
 } from "../index.ts"
 import { type ExitWith, failure, usage } from "./Exit.ts"
 import * as Input from "./Input.ts"
-import { Screen } from "./Screen.ts"
+import { plotColumns, Screen } from "./Screen.ts"
 
 export const handler = (
   path: string,
@@ -42,9 +42,9 @@ export const handler = (
       : series.filter((one) => options.metrics.some((wanted) => matches(one.variable.key, wanted)))
     const missing = options.metrics.filter((wanted) => !series.some((one) => matches(one.variable.key, wanted)))
     if (missing.length > 0) {
-      const known = series.map((one) => one.variable.key)
+      const known = series.map((one) => cut(one.variable.key))
       return yield* usage(
-        `There is no numeric metric ${missing.join(", ")}. There are: ${known.slice(0, 20).join(", ")}` +
+        `There is no numeric metric ${missing.map(cut).join(", ")}. There are: ${known.slice(0, 20).join(", ")}` +
           (known.length > 20 ? ` and ${known.length - 20} more` : "")
       )
     }
@@ -54,7 +54,7 @@ export const handler = (
     for (const [i, one] of drawn.entries()) {
       const text = TerminalPlot.overlay([one], {
         ...style,
-        width: Math.min(120, screen.columns),
+        width: plotColumns(screen),
         height: 24,
         color: screen.color && process.stdout.isTTY === true
       })
@@ -62,6 +62,12 @@ export const handler = (
     }
     return 0
   }).pipe(Effect.mapError((error) => error._tag === "ExitWith" ? error : failure(error.message)))
+
+/** Names come from the job, and may be of any length. */
+const cut = (name: string): string => {
+  const chars = Array.from(name)
+  return chars.length <= 60 ? name : `${chars.slice(0, 59).join("")}…`
+}
 
 /** `loss` finds `loss` and `train/loss`; a full key only itself. */
 const matches = (key: string, wanted: string): boolean => key === wanted || Metrics.withoutGroup(key) === wanted

@@ -15,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { type Backend, Finalize, History, Lines, Metrics, RunDirectory, type RunLog } from "../index.ts"
+import { type Backend, Finalize, History, Lines, Metrics, RunDirectory } from "../index.ts"
 import * as Account from "./Account.ts"
 import { type ExitWith, failure, type Signal, signalCode, usage } from "./Exit.ts"
 import type { Input } from "./Input.ts"
@@ -84,7 +84,9 @@ export const track = (
     screen.clearProgress()
     // The account comes last: plots may fill the screen.
     yield* Account.showPlots(finished, screen, options.quiet)
-    yield* screen.error(Account.render({ tally, history, finished, delivered, quiet: options.quiet }))
+    yield* screen.error(
+      Account.render({ tally, history, finished, delivered, quiet: options.quiet, plots: !options.noPlots })
+    )
 
     const signal = yield* pollSignal(signalled)
     const { code } = yield* ending
@@ -131,7 +133,7 @@ const open = (
   project: string
 ): Effect.Effect<History.History, ExitWith, Scope.Scope> =>
   Effect.gen(function*() {
-    if (options.outdir === "") return yield* usage("--outdir is empty: which directory?")
+    if (options.outdir?.trim() === "") return yield* usage("--outdir is empty: which directory?")
     if (options.resume && options.overwrite) return yield* usage("--resume and --overwrite exclude each other.")
     if ((options.resume || options.overwrite) && options.outdir === undefined) {
       return yield* usage(`--${options.resume ? "resume" : "overwrite"} needs --outdir: which run?`)
@@ -242,7 +244,7 @@ const makeIngest = (
     history.updateAll(records).pipe(
       Effect.tap(() => Effect.sync(() => tally.accepted += records.length)),
       // The job goes on training: what cannot be written is refused, and the next chunk is tried again.
-      Effect.catch((error: RunLog.RunLogError) => {
+      Effect.catch((error) => {
         const told = Account.unwritten(tally, records.length, error.message)
         return Effect.as(told === undefined ? Effect.void : screen.error(`${told}\n`), undefined)
       })

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -24,6 +25,7 @@ import * as Tracker from "../Tracker.ts"
 import { version } from "../version.ts"
 import * as Backends from "./Backends.ts"
 import { type History, type MakeError, type Options, RecordError, type Tracked, type UpdateError } from "./Model.ts"
+import { check, checkFinalize } from "./Options.ts"
 import * as Place from "./Place.ts"
 import * as Recorder from "./Recorder.ts"
 import { leading, none } from "./Tracked.ts"
@@ -58,6 +60,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
   Effect.gen(function*() {
     const environment = options.environment ?? process.env
     const startedAt = yield* Place.now
+    yield* check(options)
     const place = yield* Place.locate(options)
     // A scope of its own, so that `finalize` can close the log before it reads it.
     const scope = yield* Effect.scope
@@ -75,6 +78,12 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     if (place.exists === "overwrite") yield* RunDirectory.removeOutputs(place.directory)
     const resumed = writer.lastSeq > 0 ? known : undefined
     const runId = resumed?.runId ?? place.runId
+    if (resumed !== undefined && resumed.state !== "running" && options.exists === undefined) {
+      yield* Effect.logWarning(
+        `${place.directory} holds run ${runId} (${resumed.state}, ${writer.lastSeq} records): this run goes on with it. ` +
+          "Another outdir starts a new one, exists: \"overwrite\" replaces it"
+      )
+    }
     const given = new Set((options.tracker ?? []).map((backend) => backend.name))
     const entries = [
       // A run goes on with the backends it had, unless others are asked for.
@@ -82,7 +91,10 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         options.backends ?? resumed?.backends.filter((name) => !given.has(name)),
         environment
       )),
-      ...(options.tracker ?? []).map((backend) => ({ name: backend.name, factory: () => Effect.succeed(backend) }))
+      ...(options.tracker ?? []).map((backend) => ({
+        name: backend.name.toLowerCase(),
+        factory: () => Effect.succeed(backend)
+      }))
     ]
     const config = Secrets.mask(options.config ?? resumed?.config ?? {}, environment)
     let run: RunDirectory.Run = {
@@ -106,7 +118,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
 
     let logPath = place.logPath
     let directory = place.directory
-    const journal = yield* Journal.make(directory, rank)
+    const journal = yield* Journal.make(directory, rank, environment)
     yield* journal.write(resumed === undefined ? "run started" : "run resumed", {
       runId,
       project: run.projectName,
@@ -168,7 +180,8 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       })
 
     const updateAll: History["updateAll"] = (records) =>
-      Effect.clockWith((clock) => {
+      Effect.clockWith((clock): Effect.Effect<ReadonlyArray<Tracked>, UpdateError> => {
+        if (closed) return Effect.fail(new RecordError({ reason: "the run is finalized" }))
         if (records.length === 0) return Effect.succeed([])
         let tracked: ReadonlyArray<Tracked>
         try {
@@ -181,8 +194,25 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           : Effect.succeed(tracked)
       })
 
+    const moveTo = (target: string): Effect.Effect<void, RunDirectory.RunDirectoryError> =>
+      Effect.gen(function*() {
+        const from = logPath
+        const to = Path.join(target, RunDirectory.logName)
+        // The new place's lock is let go of again where the move fails.
+        const moving = yield* Scope.fork(scope)
+        yield* Scope.provide(RunDirectory.move(from, to), moving).pipe(
+          Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(moving, exit) : Effect.void)
+        )
+        logPath = to
+        directory = target
+        yield* tracker.move(target)
+        yield* journal.move(target)
+        yield* RunDirectory.leave(from, to)
+      })
+
     const finalize: History["finalize"] = (finalizing = {}) =>
       journal.within(Effect.gen(function*() {
+        yield* checkFinalize(finalizing)
         closed = true
         const timeout = (finalizing.finishTimeout ?? 60) * 1000
         const state = finalizing.state ?? "finished"
@@ -192,15 +222,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         yield* Scope.close(writing, Exit.void)
         const target = yield* Place.chooseTarget(finalizing, directory, runId)
         if (Path.resolve(target) !== Path.resolve(directory) || Path.basename(logPath) !== RunDirectory.logName) {
-          const from = logPath
-          logPath = Path.join(target, RunDirectory.logName)
-          directory = target
-          yield* Scope.provide(RunDirectory.move(from, logPath), scope)
-          yield* tracker.move(target)
-          yield* journal.move(target)
+          yield* Effect.uninterruptible(moveTo(target))
         }
         run = { ...run, state, runName: finalizing.runName ?? run.runName }
-        yield* RunDirectory.writeRun(logPath, run)
         const result = yield* Finalize.run({
           ...finalizing,
           logPath,
@@ -215,12 +239,23 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           finishTimeoutMillis: timeout,
           refused: finalizing.refused ?? 0
         })
+        yield* RunDirectory.writeRun(logPath, run)
         const undelivered = result.delivered.filter((backend) => backend.undelivered > 0)
         yield* journal.write("run finalized", { runId, state, records: result.rows, undelivered })
         return { ...result, files: [...result.files, Path.resolve(journal.path())], runId, undelivered }
       }))
 
-    yield* Effect.addFinalizer(() => closed ? Effect.void : Effect.andThen(recorder.close, tracker.drain(10_000)))
+    // A run that is not finalized is closed all the same: its outputs are left to `ezpz-stream finalize`.
+    yield* Effect.addFinalizer((exit) => {
+      if (closed) return Effect.void
+      closed = true
+      const state = Exit.isSuccess(exit) ? "finished" : Cause.hasInterruptsOnly(exit.cause) ? "killed" : "failed"
+      return journal.within(Effect.gen(function*() {
+        yield* recorder.close
+        yield* tracker.finish(state, closeMillis)
+        yield* Effect.ignore(RunDirectory.writeRun(logPath, { ...run, state }))
+      }))
+    })
 
     const history: History = {
       runId,
@@ -274,5 +309,8 @@ const chooseReducer = (
     ? Effect.succeed(Reducer.local)
     : Effect.map(Effect.serviceOption(Reducer.Reducer), Option.getOrElse(() => Reducer.local))
 }
+
+/** How long backends get when a run is closed without being finalized. */
+const closeMillis = 10_000
 
 const isOn = (value: string | undefined): boolean => /^(?:1|true|yes|on)$/i.test(value ?? "")

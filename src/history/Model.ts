@@ -69,8 +69,8 @@ export interface Options {
  * @since 0.1.0
  */
 export interface UpdateOptions {
-  readonly step?: number
-  readonly precision?: number
+  readonly step?: number | undefined
+  readonly precision?: number | undefined
 }
 
 /**
@@ -104,7 +104,7 @@ export interface History {
   readonly update: (metrics: Metrics.Input, options?: UpdateOptions) => Effect.Effect<string, UpdateError>
   readonly updateAll: (
     records: ReadonlyArray<Metrics.Decoded>
-  ) => Effect.Effect<ReadonlyArray<Tracked>, RunLog.RunLogError>
+  ) => Effect.Effect<ReadonlyArray<Tracked>, UpdateError>
   readonly finalize: (options?: FinalizeOptions) => Effect.Effect<Finalized, FinalizeError>
 }
 
@@ -158,7 +158,7 @@ export type UpdateError = RecordError | RunLog.RunLogError
  * @category errors
  * @since 0.1.0
  */
-export type FinalizeError = Finalize.FinalizeError | RunDirectory.RunDirectoryError
+export type FinalizeError = Finalize.FinalizeError | RunDirectory.RunDirectoryError | OptionsError
 
 /**
  * What `make` fails with.
@@ -166,7 +166,7 @@ export type FinalizeError = Finalize.FinalizeError | RunDirectory.RunDirectoryEr
  * @category errors
  * @since 0.1.0
  */
-export type MakeError = RunLog.RunLogError | RunDirectory.RunDirectoryError | Reducer.ReducerError
+export type MakeError = RunLog.RunLogError | RunDirectory.RunDirectoryError | Reducer.ReducerError | OptionsError
 
 // -----------------------------------------------------------------------------
 // Errors
@@ -181,5 +181,21 @@ export type MakeError = RunLog.RunLogError | RunDirectory.RunDirectoryError | Re
 export class RecordError extends Schema.TaggedError<RecordError>()("RecordError", { reason: Schema.String }) {
   override get message(): string {
     return `The record was refused: ${this.reason}.`
+  }
+}
+
+/**
+ * An option that does not make sense.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OptionsError extends Schema.TaggedError<OptionsError>()("OptionsError", {
+  option: Schema.String,
+  given: Schema.String,
+  expected: Schema.String
+}) {
+  override get message(): string {
+    return `The option ${this.option} must be ${this.expected}; it is "${this.given}".`
   }
 }

@@ -39,6 +39,7 @@ import {
  * @since 0.1.0
  */
 export const decode = (input: Input, stepKey?: string): Decoded | Refused => {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) return refuse("not an object")
   if (isPlain(input)) {
     const found = findStep(input, stepKey)
     if (found === undefined || found.stays) {

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { makeDirectory } from "../internal/makeDirectory.ts"
 import { decodeLine, isRow, notJson } from "./Entry.ts"
 import { firstOf, openFile, RunLogError } from "./File.ts"
 
@@ -132,7 +133,7 @@ export const writer = (options: {
     const { fsync = false, mode, path } = options
     const attempt = <A>(operation: string, run: () => A) =>
       Effect.try({ try: run, catch: (cause) => new RunLogError({ path, operation, cause }) })
-    yield* attempt("create the directory of", () => Fs.mkdirSync(Path.dirname(path), { recursive: true }))
+    yield* attempt("create the directory of", () => makeDirectory(Path.dirname(path)))
     const found = mode === "append" && Fs.existsSync(path) ? yield* tail(path) : undefined
     // Always at the end: after a write that was taken back, the position of any other would be beyond it.
     const fd = yield* openFile(path, "a")
@@ -147,8 +148,16 @@ export const writer = (options: {
     let end = found?.end ?? 0
 
     let torn = false
+    // A descriptor that was closed may be another file's by now.
+    let closed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        closed = true
+      })
+    )
 
     const appendUnsafe = (text: string): void => {
+      if (closed) throw new RunLogError({ path, operation: "append to", cause: new Error("it is closed") })
       const lines = torn ? `\n${text}` : text
       let written = 0
       try {

@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join, relative, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -27,7 +28,12 @@ import type { Row } from "../../src/Row.ts"
 // Series to draw
 // -----------------------------------------------------------------------------
 
-const seriesOf = (draws: number, metrics: (i: number) => Metrics, values?: (i: number) => Metrics) => {
+const seriesOf = (
+  draws: number,
+  metrics: (i: number) => Metrics,
+  values?: (i: number) => Metrics,
+  options?: { readonly numChains?: number }
+) => {
   const rows = Array.from({ length: draws }, (_, i): Row => ({
     seq: i + 1,
     step: i,
@@ -38,7 +44,10 @@ const seriesOf = (draws: number, metrics: (i: number) => Metrics, values?: (i: n
   }))
   return Effect.gen(function*() {
     const census = yield* Fold.run(Stream.fromIterable(rows), Census.fold)
-    const { series } = yield* Fold.run(Stream.fromIterable(rows), Columns.fromRows(Series.fold(census), census))
+    const { series } = yield* Fold.run(
+      Stream.fromIterable(rows),
+      Columns.fromRows(Series.fold(census, options), census)
+    )
     return series
   })
 }
@@ -79,6 +88,24 @@ const pointsOf = (svg: string): ReadonlyArray<readonly [number, number]> => {
     if (empty !== "/") open.push(here)
   }
   return points
+}
+
+/** The characters of a font, by its table of 32-bit codes (format 12 of `cmap`). */
+const coverage = (font: Buffer): ReadonlySet<number> => {
+  const codes = new Set<number>()
+  for (let at = 12; at < 12 + font.readUInt16BE(4) * 16; at += 16) {
+    if (font.toString("latin1", at, at + 4) !== "cmap") continue
+    const cmap = font.readUInt32BE(at + 8)
+    for (let nth = 0; nth < font.readUInt16BE(cmap + 2); nth++) {
+      const table = cmap + font.readUInt32BE(cmap + 8 + nth * 8)
+      if (font.readUInt16BE(table) !== 12) continue
+      const end = table + 16 + font.readUInt32BE(table + 12) * 12
+      for (let group = table + 16; group < end; group += 12) {
+        for (let code = font.readUInt32BE(group); code <= font.readUInt32BE(group + 4); code++) codes.add(code)
+      }
+    }
+  }
+  return codes
 }
 
 const noise = (i: number) => Math.sin(i * 12.9898) * 43758.5453 % 1
@@ -207,6 +234,40 @@ describe("a picture", () => {
       assert.notMatch(svg, /<img|<script|\p{C}/u)
       assert.include(svg, "&lt;img src=x onerror=alert(1)&gt;&amp;")
       assert.include(svg, "\ufffd\ufffd\ufffd<")
+    }))
+
+  it.effect("writes a character that its font lacks as its code point, and keeps what the font has", () =>
+    Effect.gen(function*() {
+      const [series] = yield* seriesOf(3, (i) => ({ "日/∇θ é 😀🚀": i }))
+      const svg = yield* svgOf(series!)
+      assert.include(svg, ">\\u{65e5}/∇θ é 😀\\u{1f680}<")
+      const font = readFileSync(createRequire(import.meta.url).resolve("dejavu-fonts-ttf/ttf/DejaVuSans.ttf"))
+      const covered = coverage(font)
+      const kept: Array<number> = []
+      for (let code = 0; code < 0x110000; code++) {
+        const char = String.fromCodePoint(code)
+        if (Text.clean(char) === char) kept.push(code)
+      }
+      assert.isAbove(kept.length, 2900)
+      assert.deepStrictEqual(kept.filter((code) => !covered.has(code)), [])
+      assert.isTrue(covered.has(0xfffd) && covered.has(0x2026) && covered.has(0x2212))
+    }))
+
+  it("cuts no escaped character in two", () => {
+    const text = Text.clean("日本語".repeat(300))
+    for (const room of [100, 101, 110, 127, 140]) {
+      assert.match(Text.fit(text, room, 12), /^(?:\\u\{[\da-f]+\})*…(?:\\u\{[\da-f]+\})*$/)
+    }
+  })
+
+  it.effect("of ridges says over how many of the chains they are", () =>
+    Effect.gen(function*() {
+      const metrics = (i: number) => ({ theta: Array.from({ length: 8 }, (_, c) => noise(i * 8 + c)) })
+      const subtitle = (numChains: number) =>
+        Effect.map(seriesOf(20, metrics, undefined, { numChains }), ([series]) => Figure.ridges(series!, 0)?.subtitle)
+      assert.strictEqual(yield* subtitle(5), "distribution over the first 5 of 8 chains")
+      assert.strictEqual(yield* subtitle(8), "distribution over 8 chains")
+      assert.strictEqual(yield* subtitle(100), "distribution over 8 chains")
     }))
 
   it.effect("of a vector metric has a row of density for each stretch of the run", () =>

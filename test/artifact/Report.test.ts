@@ -6,6 +6,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Report from "../../src/artifact/Report.ts"
+import * as Markdown from "../../src/artifact/report/Markdown.ts"
 import type { RunInfo } from "../../src/artifact/RunInfo.ts"
 import * as Series from "../../src/artifact/Series.ts"
 import * as Census from "../../src/Census.ts"
@@ -147,6 +148,62 @@ describe("Report", () => {
       assert.include(overview, "| [`train/loss`](#plot-1) | 0.01 | 0.0518738 | 0.01 | 1 | 0.116872 | 100 |")
       assert.include(overview, "| `train/iter` | 99 | 49.5 | 0 | 99 | 28.8661 | 100 |")
       assert.match(overview, /eval\/accuracy`\]\(#plot-2\) \| 0.99 \| [^\n]* \| 99 \(and 1 not finite\) \|/)
+    }))
+
+  it("writes no number that looks more exact than it is, and tells apart what differs by half a std", () => {
+    const known: ReadonlyArray<readonly [string, number, number?]> = [
+      ["12345678", 12345678],
+      ["9007199254740991", 2 ** 53 - 1],
+      ["1.23457e19", Number(12345678901234567890n)],
+      ["1000000000000000", 1e15],
+      ["1.00000e15", 1e15 + 0.5],
+      ["1.00000e9", 1000000000.199],
+      ["1000000000.2", 1000000000.199, 0.2],
+      ["1.23457e8", 123456803.5],
+      ["1.23456804e8", 123456803.5, 2],
+      ["123456803.5", 123456803.5, 1],
+      ["1.00000e6", 999999.7],
+      ["-0.333333", -1 / 3],
+      ["-3.33333e-5", -1 / 30000],
+      ["1e-5", 1e-5],
+      ["0.1", 0.1, 1e-30],
+      ["NaN", NaN, NaN],
+      ["-Infinity", -Infinity]
+    ]
+    for (const [text, value, std] of known) {
+      assert.strictEqual(Markdown.number(value, std), text)
+    }
+    const finite = fc.double({ noNaN: true, noDefaultInfinity: true })
+    fc.assert(fc.property(finite, finite, (value, other) => {
+      const std = Math.abs(other - value)
+      const text = Markdown.number(value, std)
+      const shown = Number(text)
+      if (std === 0) return
+      assert.isAtMost(Math.abs(shown - value), Math.max(Math.abs(value) * 1e-15, std / 2), text)
+      if (std > Math.abs(value) * 1e-15) assert.notStrictEqual(Markdown.number(other, std), text)
+      if (/^-?\d+$/.test(text) && Math.abs(value) >= 1e6) assert.strictEqual(shown, value)
+    }))
+  })
+
+  it.effect("says that a metric has no finite values, and can be clicked whatever it is called", () =>
+    Effect.gen(function*() {
+      const report = Report.render(yield* inputOf([{ "": 1, nan: NaN }, { "": 2, nan: NaN }]))
+      assert.include(report, "| [(empty)](#plot-1) | 2 |")
+      assert.include(report, `</a>(empty)\n`)
+      assert.include(report, "- Points: 2 from 2 draws, by step")
+      assert.include(report, "- Points: no finite values from 2 draws, by step")
+      assert.notMatch(report, /(?<!!)\[\]\(/)
+    }))
+
+  it.effect("tells which variable has not the name that its key suggests, up to a limit", () =>
+    Effect.gen(function*() {
+      const few = yield* inputOf([{ "g/x_y": 1, "g/x/y": 2, "g/z/a": 3, loss: 1 }])
+      assert.include(section(Report.render(few), "## Metric Overview"), "\n\nVariables: `g/x/y` is `x_y_2`.\n")
+      assert.strictEqual(Report.render(few).match(/Variables:/g)?.length, 1)
+      const names = Array.from({ length: 300 }, (_, n) => [[`g/a_${n}`, 1], [`g/a/${n}`, 1]]).flat()
+      const many = section(Report.render(yield* inputOf([Object.fromEntries(names)])), "## Metric Overview")
+      assert.include(many, "`g/a/19` is `a_19_2` and 180 more.")
+      assert.include(many, "100 more variables have another name in their dataset.")
     }))
 
   it.effect("shows a picture, linked relative to the report, or the terminal plot where there is none", () =>

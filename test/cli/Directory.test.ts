@@ -105,6 +105,25 @@ describe("two processes and one directory", () => {
   })
 })
 
+describe("a directory that cannot be used", () => {
+  it.skipIf(process.platform !== "linux")("because it cannot be made: exit 1, and it is named", async () => {
+    const { code, error, out } = await run(["-", "--outdir", "/proc/nope/x"], { input: records(1) })
+    assert.deepStrictEqual([code, out], [1, ""])
+    assert.include(error, "/proc/nope/x")
+    assert.strictEqual(error.split("\n").length, 2, error)
+  })
+
+  it("because it has no name: exit 2, and nothing is made", async () => {
+    const cwd = temporary()
+    for (const name of ["", " "]) {
+      const { code, error, out } = await run(["-", "--outdir", name], { cwd, input: records(1) })
+      assert.deepStrictEqual([code, out], [2, ""])
+      assert.include(error, "--outdir")
+    }
+    assert.deepStrictEqual(Fs.readdirSync(cwd), [])
+  })
+})
+
 const runOf = (directory: string): { readonly runId: string; readonly config: unknown } =>
   JSON.parse(Fs.readFileSync(Path.join(directory, ".ezpz/run.json"), "utf8"))
 

@@ -298,7 +298,7 @@ const ridgeHeight = 1.7
  * @since 0.1.0
  */
 export const ridges = (series: Series, nth: number, runId?: string): Figure | undefined => {
-  const rows = series.ridges?.rows ?? []
+  const { chains, rows } = series.ridges ?? { chains: 0, rows: [] }
   const first = rows[0]?.histogram
   if (first === undefined) return undefined
   const scale = scaleOf(series)
@@ -325,9 +325,12 @@ export const ridges = (series: Series, nth: number, runId?: string): Figure | un
       y: Float64Array.from([base, ...inner, base])
     }
   })
-  const chains = series.variable.chains
+  const all = series.variable.chains
   const parts = runId === undefined ? [] : [runId]
-  parts.push(`distribution over ${Ticks.count(chains)} ${chains === 1 ? "chain" : "chains"}`)
+  parts.push(
+    `distribution over ${chains < all ? `the first ${Ticks.count(chains)} of ` : ""}` +
+      `${Ticks.count(all)} ${all === 1 ? "chain" : "chains"}`
+  )
   return {
     ...frame({
       title: series.variable.key,
@@ -381,9 +384,10 @@ const frame = (around: Around): Pick<Figure, "title" | "subtitle" | "plot" | "x"
     height: height - margin.top - margin.bottom
   }
   const legend: Array<Entry> = []
-  const legendWidth = around.entries.reduce((sum, { label }) => sum + swatch + gaps + Text.width(label, sizes.label), 0)
+  const entries = around.entries.map((entry) => ({ ...entry, label: Text.clean(entry.label) }))
+  const legendWidth = entries.reduce((sum, { label }) => sum + swatch + gaps + Text.width(label, sizes.label), 0)
   let x = width - margin.right - Math.max(0, legendWidth - 18)
-  for (const entry of around.entries) {
+  for (const entry of entries) {
     legend.push({ ...entry, x })
     x += swatch + gaps + Text.width(entry.label, sizes.label)
   }

@@ -119,15 +119,23 @@ export const quoted = (argument: string): string =>
 // -----------------------------------------------------------------------------
 
 /**
- * Six significant digits, and all those of an integer.
+ * A number that does not look more exact than it is: integers in full as far as doubles count them one by one, others
+ * with six significant digits, and with as many more as half a `std` takes to be seen. What is rounded to an integer of
+ * a million or more has an exponent, and its zeros.
  *
  * @category numbers
  * @since 0.1.0
  */
-export const number = (value: number): string => {
+export const number = (value: number, std = NaN): string => {
+  if (Number.isSafeInteger(value) || !Number.isFinite(value)) return String(value)
   const size = Math.abs(value)
-  if (Number.isInteger(value) && size < 1e15) return String(value)
-  return size < 1e-4 ? value.toExponential(5).replace(/\.?0+e/, "e") : String(Number(value.toPrecision(6)))
+  const wanted = std > 0 ? Math.floor(Math.log10(size)) + 1 - Math.floor(Math.log10(std / 2)) : 0
+  const digits = Math.min(17, Math.max(6, wanted))
+  const rounded = Number(value.toPrecision(digits))
+  const shown = Math.abs(rounded)
+  const looksExact = shown >= 1e6 && Number.isInteger(rounded)
+  if (shown >= 1e-4 && shown < 1e15 && !looksExact) return String(rounded)
+  return (rounded === value ? value.toExponential() : value.toExponential(digits - 1)).replace("e+", "e")
 }
 
 /**

@@ -160,14 +160,14 @@ const leapfrogOf = (row: number, rows: number, leapfrogs: number): number =>
  * @category ridges
  * @since 0.1.0
  */
-export const finish = ({ from, rows, to, variable }: Gathered, axis: "step" | "draw"): Ridges => {
+export const finish = ({ chains, from, rows, to, variable }: Gathered, axis: "step" | "draw"): Ridges => {
   const by = variable.leapfrogs > 0 ? "leapfrog" : "draw"
   const label = (row: number): string => {
     if (by === "leapfrog") return `leapfrog ${leapfrogOf(row, rows.length, variable.leapfrogs)}`
     const [start, end] = [compact(from[row]!), compact(to[row]!)]
     return start === end ? `${axis} ${start}` : `${axis} ${start}–${end}`
   }
-  return { by, rows: Bins.finish(rows).map((histogram, row) => ({ label: label(row), histogram })) }
+  return { by, chains, rows: Bins.finish(rows).map((histogram, row) => ({ label: label(row), histogram })) }
 }
 
 /** A number for a label: below 10,000 in full, else three digits and `k`, `M`, `G`. */

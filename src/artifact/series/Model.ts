@@ -87,13 +87,14 @@ export interface Histograms {
 
 /**
  * The distribution of a vector metric's values over its chains, from the first rows (the run's start, or the first
- * leapfrog step) to the last.
+ * leapfrog step) to the last. `chains` says how many, the first of the metric's, were counted.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Ridges {
   readonly by: "draw" | "leapfrog"
+  readonly chains: number
   readonly rows: ReadonlyArray<{ readonly label: string; readonly histogram: Histogram }>
 }
 

@@ -30,6 +30,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { makeDirectory } from "../../internal/makeDirectory.ts"
 import type { Row } from "../../Row.ts"
 import * as Cell from "./Cell.ts"
 import * as Files from "./Files.ts"
@@ -144,7 +145,7 @@ const relative = {
  */
 export const open = (directory: string, position: unknown, metrics: ReadonlyArray<string> = []): ColumnFile => {
   const root = Path.resolve(directory)
-  Files.at(root, () => Fs.mkdirSync(Path.join(root, ".ezpz", "csv"), { recursive: true }))
+  Files.at(root, () => makeDirectory(Path.join(root, ".ezpz", "csv")))
   const known = position === undefined ? undefined : Option.getOrUndefined(decodePosition(position))
   const resumed = known === undefined ? undefined : goOn(root, known)
   return make(root, resumed ?? begin(root, metrics), position !== undefined && resumed === undefined)

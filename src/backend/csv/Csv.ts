@@ -28,6 +28,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Backend from "../../Backend.ts"
 import * as FileName from "../../FileName.ts"
+import { makeDirectory } from "../../internal/makeDirectory.ts"
 import type { Row } from "../../Row.ts"
 import * as Cell from "./Cell.ts"
 import * as ColumnFile from "./ColumnFile.ts"
@@ -247,7 +248,7 @@ const beside = (
   write: (temporary: string) => Effect.Effect<void, Backend.BackendError>
 ): Effect.Effect<void, Backend.BackendError> => {
   const temporary = Files.temporary(path)
-  return attempt(operation, () => Files.at(path, () => Fs.mkdirSync(Path.dirname(path), { recursive: true }))).pipe(
+  return attempt(operation, () => Files.at(path, () => makeDirectory(Path.dirname(path)))).pipe(
     Effect.andThen(write(temporary)),
     Effect.andThen(attempt(operation, () => Files.at(path, () => Fs.renameSync(temporary, path)))),
     Effect.onExit((exit) =>

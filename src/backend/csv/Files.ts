@@ -5,6 +5,7 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { makeDirectory } from "../../internal/makeDirectory.ts"
 
 /**
  * An open file. `length` is what counts of it: what lies beyond is cut off before more is written.
@@ -114,7 +115,7 @@ export const temporary = (path: string): string => Path.join(Path.dirname(path),
 export const replace = (path: string, text: string): void =>
   at(path, () => {
     try {
-      Fs.mkdirSync(Path.dirname(path), { recursive: true })
+      makeDirectory(Path.dirname(path))
       Fs.writeFileSync(temporary(path), text)
       Fs.renameSync(temporary(path), path)
     } catch (error) {
@@ -139,7 +140,7 @@ export const move = (from: string, to: string, names: ReadonlyArray<string>, the
       const target = Path.join(to, name)
       if (!Fs.existsSync(source)) continue
       at(target, () => {
-        Fs.mkdirSync(Path.dirname(target), { recursive: true })
+        makeDirectory(Path.dirname(target))
         try {
           Fs.renameSync(source, target)
           undo.push(() => Fs.renameSync(target, source))
