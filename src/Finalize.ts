@@ -222,6 +222,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
     const { notDrawn, series } = folded.series
     const drawn = series.filter((one) => one.drawn)
 
+    yield* tellRenamed(census)
     const style = TerminalPlot.optionsFromEnv(environment)
     for (const note of style.notes) yield* Effect.logWarning(note)
     const terminalPlots = yield* phase(
@@ -258,6 +259,8 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
       provenance: options.provenance,
       startedAt: Math.min(options.run.createdAt, census.firstTimestamp ?? Infinity),
       endedAt: census.lastTimestamp,
+      warmup,
+      numChains,
       counts: { rows: census.rows, refused: options.refused, corrupt: corrupt.count },
       undelivered: options.delivered,
       timings,
@@ -346,6 +349,15 @@ const removeStale = (directory: string, before: ReadonlyArray<string>, now: Read
   const kept = new Set(now.map((file) => Path.relative(directory, file)))
   const derived = (file: string): boolean => file.startsWith(`plots${Path.sep}`) || file.endsWith(".h5")
   return RunDirectory.removeFiles(directory, before.filter((file) => derived(file) && !kept.has(file)))
+}
+
+/** Two keys that would have one name in a dataset are told about; the report lists them all. */
+const tellRenamed = (census: Census.Census): Effect.Effect<void> => {
+  const collided = Census.renamed(census).filter(({ name }) => /_\d+$/.test(name))
+  const [first] = collided
+  if (first === undefined) return Effect.void
+  const others = collided.length === 1 ? "" : `, and so for ${collided.length - 1} more (see the report)`
+  return Effect.logWarning(`The variable of ${first.key} is called ${first.name}: another has its name${others}`)
 }
 
 type Pictures = Omit<Plot.PlotFiles, "index"> & { readonly index?: string }

@@ -138,6 +138,8 @@ export interface RunInfo {
   readonly finalizedAt: Instant
   readonly duration: number
   readonly counts: Counts
+  /** What datasets and plots leave out: draws of each group, as `warmup` said, and chains beyond the first. */
+  readonly outputs: { readonly warmup: number; readonly numChains: number | null }
   readonly undelivered: ReadonlyArray<Undelivered>
   readonly timings: { readonly [phase: string]: number }
   readonly files: ReadonlyArray<string>
@@ -309,6 +311,8 @@ export interface Options {
   readonly startedAt?: number | undefined
   readonly endedAt?: number | undefined
   readonly counts: Counts
+  readonly warmup?: number | undefined
+  readonly numChains?: number | undefined
   readonly undelivered?:
     | ReadonlyArray<
       { readonly backend: string; readonly undelivered: number; readonly lastFailure: string | undefined }
@@ -345,8 +349,9 @@ export const collect = (options: Options): Effect.Effect<RunInfo> =>
       startedAt: instant(startedAt),
       endedAt: instant(endedAt),
       finalizedAt: instant(now),
-      duration: Math.max(0, endedAt - startedAt),
+      duration: Math.max(0, Math.round((endedAt - startedAt) * 1000) / 1000),
       counts,
+      outputs: { warmup: options.warmup ?? 0, numChains: options.numChains ?? null },
       undelivered: undelivered.filter((each) => each.undelivered > 0).map((each) => ({
         backend: each.backend,
         records: each.undelivered,

@@ -30,6 +30,7 @@ const info: RunInfo = {
   finalizedAt: instant(4724),
   duration: 3723,
   counts: { rows: 100, refused: 0, corrupt: 0 },
+  outputs: { warmup: 0, numChains: null },
   undelivered: [],
   timings: { datasets: 0.5, plots: 2.25 },
   files: [],

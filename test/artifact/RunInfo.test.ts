@@ -92,6 +92,7 @@ describe("RunInfo", () => {
         finalizedAt: { seconds: 1500.25, iso: "1970-01-01T00:25:00.250Z" },
         duration: 400.5,
         counts: { rows: 10, refused: 1, corrupt: 2 },
+        outputs: { warmup: 0, numChains: null },
         undelivered: [{ backend: "wandb", records: 3, lastFailure: "401 for ***" }],
         timings: { datasets: 0.5 },
         files: ["plots/a.png", "report.md"],
