@@ -1,4 +1,5 @@
 /** Tracking a file, against reading it and calling JSON.parse; and memory, however long the input is. */
+import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { narrowKeys, printed, steady, wideKeys, write, type Written } from "./data.ts"
 import { alternate, child, command, type Context, median, run, spread, type Usage } from "./measure.ts"
@@ -15,7 +16,9 @@ export const measure = async ({ directory, quick }: Context): Promise<Findings> 
   let runs = 0
   const track = (input: string, stdin?: ReadonlyArray<string>): Promise<Usage> => {
     const outdir = join(directory, `run${runs++}`)
+    // What one run left to be written to the disk is not the next one's to wait for.
     return run([command, "--backends", "csv", "--quiet", "--no-finalize", "--outdir", outdir, input], { stdin })
+      .finally(() => rmSync(outdir, { recursive: true, force: true }))
   }
   const parse = async (input: Written): Promise<Usage> => {
     const usage = await run([child("parse.js"), input.path])

@@ -72,12 +72,26 @@ const read = (path: string, regular: boolean, follow: boolean): Stream.Stream<Ui
       (opened) => Effect.ignore(attempt(() => opened.close()))
     )
     let at = 0
+    const readInto = (buffer: Buffer) => handle.read(buffer, 0, chunkSize, regular ? at : null)
+    // While a chunk of a file is worked on, the next one is read into the other buffer.
+    let [buffer, other] = [Buffer.allocUnsafe(chunkSize), Buffer.allocUnsafe(chunkSize)]
+    let ahead: ReturnType<typeof readInto> | undefined
     const next: Effect.Effect<Uint8Array | undefined, ExitWith> = Effect.gen(function*() {
-      const buffer = Buffer.allocUnsafe(chunkSize)
       while (true) {
-        const { bytesRead } = yield* attempt(() => handle.read(buffer, 0, chunkSize, regular ? at : null))
+        const reading = ahead ?? readInto(buffer)
+        ahead = undefined
+        const { bytesRead } = yield* attempt(() => reading)
         at += bytesRead
-        if (bytesRead > 0) return buffer.subarray(0, bytesRead)
+        if (bytesRead > 0) {
+          const chunk = buffer.subarray(0, bytesRead)
+          ;[buffer, other] = [other, buffer]
+          if (regular && !follow) {
+            ahead = readInto(buffer)
+            // It is told when its turn comes.
+            ahead.catch(() => {})
+          }
+          return chunk
+        }
         if (!follow) return undefined
         if ((yield* attempt(() => handle.stat())).size < at) {
           at = 0
