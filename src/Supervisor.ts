@@ -205,6 +205,7 @@ export const supervise = (options: {
     // Whether the checkpoint is older than the cursor, which is not written then.
     let uncertain = false
     let draining = 0
+    let configured = false
     // Whether it was waited for in vain: the end of a run does not wait for it twice.
     let hadItsTime = false
     let failures = 0
@@ -374,7 +375,12 @@ export const supervise = (options: {
         gap = offered
       }
       // Before the records, if it can be; a config that is refused does not hold them up.
-      const logConfig = () => to.logConfig(options.context.config)
+      const logConfig = () =>
+        configured
+          ? Effect.void
+          : Effect.map(to.logConfig(options.context.config), () => {
+            configured = true
+          })
       yield* bounded("logConfig", logConfig).pipe(
         Effect.catch((error) =>
           failed(error).pipe(
@@ -475,6 +481,8 @@ export const supervise = (options: {
             Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.timeoutOption(effect, Math.max(0, until - now)))
           const left = yield* drain(hadItsTime ? Math.min(graceMillis, timeoutMillis) : timeoutMillis)
           if (left.undelivered > 0) return left
+          // A config that was refused so far gets its last chance before the run is closed.
+          if (!configured) yield* within(attempt("logConfig", (to) => to.logConfig(options.context.config)))
           const given = yield* within(
             Effect.forEach(outputs, ({ give, operation }) => attempt(operation, give), { discard: true })
           )
