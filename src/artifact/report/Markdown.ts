@@ -135,7 +135,9 @@ export const number = (value: number, std = NaN): string => {
   const shown = Math.abs(rounded)
   const looksExact = shown >= 1e6 && Number.isInteger(rounded)
   if (shown >= 1e-4 && shown < 1e15 && !looksExact) return String(rounded)
-  return (rounded === value ? value.toExponential() : value.toExponential(digits - 1)).replace("e+", "e")
+  // The largest doubles round to what is none.
+  const exact = rounded === value || !Number.isFinite(rounded)
+  return (exact ? value.toExponential() : value.toExponential(digits - 1)).replace("e+", "e")
 }
 
 /**
