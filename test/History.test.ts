@@ -272,6 +272,24 @@ describe("a run that is there already", () => {
       )
     }))
 
+  it.effect("is gone on with by the backends it is given, whatever the case of their names", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      const messages: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        messages.push(String(message))
+      })
+      const mine = Backend.make({ name: "Mine", log: () => {} })
+      const record = Effect.scoped(
+        Effect.flatMap(
+          History.make({ outdir, environment, tracker: [mine], exists: "append" }),
+          (history) => history.update({ loss: 1 })
+        )
+      )
+      yield* Effect.andThen(record, record).pipe(Effect.provide(Logger.layer([logger])))
+      assert.deepStrictEqual(messages, [])
+    }))
+
   it.effect("is refused where that was asked for, and replaced where that was", () =>
     Effect.gen(function*() {
       const outdir = yield* temporary

@@ -84,7 +84,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           "Another outdir starts a new one, exists: \"overwrite\" replaces it"
       )
     }
-    const given = new Set((options.tracker ?? []).map((backend) => backend.name))
+    const given = new Set((options.tracker ?? []).map((backend) => backend.name.toLowerCase()))
     const entries = [
       // A run goes on with the backends it had, unless others are asked for.
       ...(yield* Backends.select(
