@@ -36,6 +36,9 @@ import type { Row } from "./Row.ts"
  *   as `Context.checkpoint` when the run is resumed or synced. A file's length, a server's run id.
  * - `restart` says that what it has does not fit the checkpoint (files removed or edited): it has begun anew, and wants
  *   all records from the first.
+ * - `logSystem` takes samples of the machine's state. `wantsSystem` says whether any are to be taken for this backend.
+ * - `logSummary` takes values that describe the run as a whole.
+ * - `run` is the run as the place records go to knows it, once the backend has started; undefined where it knows none.
  * - `files` are the paths it writes in the run's directory, if it writes any.
  * - `move` is told that the run's directory is now another one; what was written there has not moved yet.
  * - `finish` closes the run. Nothing is asked of the backend after it.
@@ -51,7 +54,11 @@ export interface Backend {
   readonly logTable: (name: string, table: Table) => Effect.Effect<void, BackendError>
   readonly logImage: (name: string, path: string, options?: ImageOptions) => Effect.Effect<void, BackendError>
   readonly logArtifacts: (paths: ReadonlyArray<string>) => Effect.Effect<void, BackendError>
+  readonly logSystem: (samples: ReadonlyArray<Sample>) => Effect.Effect<void, BackendError>
+  readonly logSummary: (values: Metrics) => Effect.Effect<void, BackendError>
   readonly watch: (object: unknown, options?: Config) => Effect.Effect<void, BackendError>
+  readonly wantsSystem: boolean
+  readonly run: RemoteRun | undefined
   readonly checkpoint: Effect.Effect<unknown>
   readonly files: Effect.Effect<ReadonlyArray<string>>
   readonly move: (directory: string) => Effect.Effect<void, BackendError>
@@ -88,6 +95,32 @@ export interface Table {
 }
 
 /**
+ * The state of the machine at one moment: flat, `cpu_utilization_percentage`, `gpu_0_memory_usage_megabytes`, ...
+ * `seq` counts the samples of a run from 1; `timestamp` is seconds since 1970.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Sample {
+  readonly seq: number
+  readonly timestamp: number
+  readonly metrics: { readonly [name: string]: number }
+}
+
+/**
+ * A run as the place its records go to knows it. `url` is where people look at it, if they can.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface RemoteRun {
+  readonly id: string
+  readonly name: string
+  readonly project: string
+  readonly url: string | undefined
+}
+
+/**
  * What may be said of an image.
  *
  * @category models
@@ -101,6 +134,10 @@ export interface ImageOptions {
 /**
  * What a backend is told when it starts. `checkpoint` is undefined for a run it has not seen yet.
  *
+ * `createdAt` is when the run began, in seconds since 1970. `live` says that the run is being recorded by this process;
+ * otherwise what it left is delivered later. `facts` describe where the run comes from (hostname, git branch, world
+ * size, ...), flat and masked; asking for them may take a moment the first time.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -113,7 +150,20 @@ export interface Context {
   /** Metrics that are known beforehand: they come first in tables. */
   readonly keys: ReadonlyArray<string>
   readonly environment: { readonly [name: string]: string | undefined }
+  readonly createdAt: number
+  readonly live: boolean
+  readonly facts: Effect.Effect<Facts>
   readonly checkpoint: unknown
+}
+
+/**
+ * Where a run comes from, flat: names as `git_branch`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Facts {
+  readonly [name: string]: string | number | boolean
 }
 
 /**
@@ -144,6 +194,9 @@ export interface Definition {
   readonly logTable?: (name: string, table: Table) => Outcome
   readonly logImage?: (name: string, path: string, options?: ImageOptions) => Outcome
   readonly logArtifacts?: (paths: ReadonlyArray<string>) => Outcome
+  readonly logSystem?: (samples: ReadonlyArray<Sample>) => Outcome
+  readonly logSummary?: (values: Metrics) => Outcome
+  readonly run?: RemoteRun | undefined
   readonly watch?: (object: unknown, options?: Config) => Outcome
   readonly checkpoint?: () => unknown
   readonly files?: () => ReadonlyArray<string>
@@ -194,6 +247,10 @@ export const make = (definition: Definition): Backend => {
     logTable: (name, table) => call("logTable", () => definition.logTable?.(name, table)),
     logImage: (name, path, options) => call("logImage", () => definition.logImage?.(name, path, options)),
     logArtifacts: (paths) => call("logArtifacts", () => definition.logArtifacts?.(paths)),
+    logSystem: (samples) => call("logSystem", () => definition.logSystem?.(samples)),
+    logSummary: (values) => call("logSummary", () => definition.logSummary?.(values)),
+    wantsSystem: definition.logSystem !== undefined,
+    run: definition.run,
     watch: (object, options) => call("watch", () => definition.watch?.(object, options)),
     checkpoint: Effect.sync(() => definition.checkpoint?.()),
     files: Effect.sync(() => definition.files?.() ?? []),
@@ -278,13 +335,20 @@ export const parseNames = (names: string | ReadonlyArray<string>): ReadonlyArray
 /**
  * A backend could not do what it was asked. The run goes on; what was not acknowledged is delivered later.
  *
+ * - `kind`: failures of one kind are warned about once. Without it each message is a kind of its own.
+ * - `retryAfterMillis`: not to be tried again before that.
+ * - `permanent`: trying again would be of no use. What holds records up is tried again all the same, it is never dropped.
+ *
  * @category errors
  * @since 0.1.0
  */
 export class BackendError extends Schema.TaggedError<BackendError>()("BackendError", {
   backend: Schema.String,
   operation: Schema.String,
-  cause: Schema.Defect()
+  cause: Schema.Defect(),
+  kind: Schema.optionalKey(Schema.String),
+  retryAfterMillis: Schema.optionalKey(Schema.Finite),
+  permanent: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message(): string {
     return `Tracker backend ${this.backend}.${this.operation}() failed: ${reason(this.cause)}`

@@ -46,8 +46,13 @@ const context = (directory: string, runId = "r1") => ({
   directory,
   config: { lr: 1 },
   keys: [],
-  environment: {}
+  environment: {},
+  createdAt: 0,
+  live: true,
+  facts
 })
+
+const facts = Effect.succeed({})
 
 /** Opens a run, or goes on with it. */
 const open = (directory: string, runId = "r1"): Effect.Effect<Run, RunLog.RunLogError, Scope.Scope> =>

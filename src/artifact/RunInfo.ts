@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import type { Facts } from "../Backend.ts"
 import * as Rank from "../Rank.ts"
 import { privateDirectory, type Run } from "../RunDirectory.ts"
 import * as Secrets from "../Secrets.ts"
@@ -218,6 +219,34 @@ export const platform: Effect.Effect<Platform> = Effect.sync(() => {
     memory: Os.totalmem(),
     node: process.version
   }
+})
+
+/**
+ * The same, flat: what servers of experiments show beside a run.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const facts = ({ command, distributed, git, platform, version, workingDirectory }: Provenance): Facts => ({
+  version,
+  hostname: platform.host,
+  ...(platform.user === null ? {} : { user: platform.user }),
+  os: platform.os,
+  arch: platform.arch,
+  ...(platform.cpu === null ? {} : { cpu: platform.cpu }),
+  cores: platform.cores,
+  memory_bytes: platform.memory,
+  node: platform.node,
+  command: command.join(" "),
+  working_directory: workingDirectory,
+  rank: distributed.rank,
+  world_size: distributed.worldSize,
+  launcher: distributed.launcher,
+  ...(git === null ? {} : {
+    ...(git.branch === null ? {} : { git_branch: git.branch }),
+    ...(git.commit === null ? {} : { git_commit: git.commit }),
+    ...(git.dirty === null ? {} : { git_dirty: git.dirty })
+  })
 })
 
 const variables = new Set(

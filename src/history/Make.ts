@@ -133,7 +133,10 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         projectName: run.projectName,
         config,
         keys: options.keys ?? [],
-        environment
+        environment,
+        createdAt: run.createdAt,
+        live: true,
+        facts: Effect.map(Fiber.join(provenance), RunInfo.facts)
       },
       directory: () => directory,
       log: () => logPath,

@@ -1,5 +1,5 @@
 /**
- * A Python with the packages of requirements.txt, for tests that read what we write with other people's readers.
+ * A Python with the packages of a requirements file, for tests that read what we write with other people's readers.
  *
  * It is made once, under node_modules/.cache, from python3 and pip alone; its name holds a hash of the requirements
  * and of the interpreter, so that a change of either makes a new one. Of several test workers one makes it and the
@@ -13,14 +13,14 @@ import { setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 
-const requirements = fileURLToPath(new URL("requirements.txt", import.meta.url))
 const cache = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url))
 
 /** How long making it may take: give this to the hook that calls {@link python} first. */
 export const timeout = 600_000
 
-/** The path of the interpreter. */
-export const python = async (): Promise<string> => {
+/** The path of the interpreter that has what `<name>.txt` beside this file lists. */
+export const python = async (name = "requirements"): Promise<string> => {
+  const requirements = fileURLToPath(new URL(`${name}.txt`, import.meta.url))
   const version = await execute("python3", ["-c", "import sys; print(sys.version, sys.prefix)"])
   const hash = createHash("sha256").update(await fs.readFile(requirements)).update(version)
   const directory = join(cache, `python-${hash.digest("hex").slice(0, 12)}`)

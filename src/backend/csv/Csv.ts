@@ -106,6 +106,10 @@ export const factory = (context: Backend.Context): Effect.Effect<Backend.Backend
           : Effect.suspend(() => writeTable(tablePath(name), rows)),
       logImage: () => Effect.void,
       logArtifacts: () => Effect.void,
+      logSystem: () => Effect.void,
+      logSummary: () => Effect.void,
+      wantsSystem: false,
+      run: undefined,
       watch: () => Effect.void,
       checkpoint: table.checkpoint,
       files: Effect.sync(() => [

@@ -75,6 +75,9 @@ export const start = (path: string, checkpoint?: unknown, keys: ReadonlyArray<st
     config: {},
     keys,
     environment: {},
+    createdAt: 1_764_000_000,
+    live: true,
+    facts: Effect.succeed({}),
     checkpoint
   })
 
