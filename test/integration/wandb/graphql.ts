@@ -194,6 +194,9 @@ export const make = (options: Options): Api => {
       if (artifact !== undefined) artifact.committed = true
       return { commitArtifact: { artifact: { id: artifactID, digest: artifact?.digest } } }
     },
+    // Of what type an artifact of that name is, if there is one.
+    ArtifactType: () => ({ project: null }),
+    OrganizationCoreWeaveOrganizationID: () => ({ entity: null }),
     UseArtifact: ({ input }) => ({
       useArtifact: { artifact: { id: isRecord(input) ? input["artifactID"] : null, digest: "", description: null } }
     }),
