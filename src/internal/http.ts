@@ -1,49 +1,29 @@
 /**
  * Talking to the servers of backends: one client for each, with what they have in common.
  *
- * Answers other than 2xx are failures of a kind (`HTTP 503`, `ECONNREFUSED`, `time-out`, ...), so that a server that is
- * away for hours is one warning. `Retry-After` is understood in seconds and as a date. Credentials never show in a
- * message, whatever a server repeats of what it was sent. Proxies are those of HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+ * - Answers other than 2xx are failures of a kind (`HTTP 503`, `ECONNREFUSED`, `time-out`, ...), so that a server that
+ *   is away for hours is one warning. `Retry-After` is understood in seconds and as a date.
+ * - Credentials never show in a message, whatever a server repeats of what it was sent.
+ *
+ * http/exchange.ts says which redirects are followed and who gets which headers, http/agents.ts which proxy is used.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Fs from "node:fs"
-import { type Dispatcher, EnvHttpProxyAgent, interceptors } from "undici"
 import { BackendError } from "../Backend.ts"
 import type { Environment } from "../Rank.ts"
 import * as Secrets from "../Secrets.ts"
+import { agentsOf, proxyOf } from "./http/agents.ts"
+import { type Answer, lowerCase, type Request, type Response, send } from "./http/exchange.ts"
+import { escaped } from "./oneLine.ts"
 import { reason } from "./reason.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
 
-/**
- * What is asked. `url` is absolute, or a path that is appended to the client's base. Of `json`, `body` and `file` at
- * most one is given; a file is sent as it is read. `timeoutMillis` is for the whole exchange (25 s).
- */
-export interface Request {
-  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
-  readonly url: string
-  readonly query?: { readonly [name: string]: string | undefined }
-  readonly headers?: { readonly [name: string]: string }
-  readonly json?: unknown
-  readonly body?: string | Uint8Array
-  readonly file?: string
-  readonly timeoutMillis?: number
-  /** For another host than the client's own: its credentials stay here. */
-  readonly foreign?: boolean
-}
-
-export interface Response {
-  readonly status: number
-  readonly headers: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
-  readonly text: string
-  /** The text as JSON; undefined if it is none. */
-  readonly json: unknown
-}
+export type { Request, Response }
 
 export interface Client {
   readonly request: (request: Request) => Effect.Effect<Response, HttpError>
@@ -56,8 +36,9 @@ export interface Client {
 /**
  * A client for a server. Its connections are closed with the scope.
  *
- * `headers` go with every request to the server itself; `secrets` are masked in messages, as is what the environment's
- * credentials say.
+ * `headers` go with every request to the server itself. A name and password in `baseUrl` are sent as Basic, unless
+ * `headers` has an `authorization`. In messages `secrets` are masked, the credentials among the headers, and what the
+ * environment's credentials say. `insecureTls` believes any certificate of the server itself, of no other host.
  */
 export const make = (options: {
   readonly baseUrl: string
@@ -67,40 +48,44 @@ export const make = (options: {
   readonly insecureTls?: boolean
 }): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { baseUrl, environment, headers = {}, insecureTls = false, secrets = [] } = options
-    const known = Secrets.masker({
-      ...environment,
-      ...Object.fromEntries(secrets.map((secret, i) => [`CREDENTIAL_SECRET_${i}`, secret]))
-    })
-    const dispatcher = yield* Effect.acquireRelease(
-      Effect.sync(() => open(environment, insecureTls)),
-      (agent) => Effect.promise(() => agent.destroy().catch(() => {}))
+    const { environment, insecureTls = false } = options
+    const base = baseOf(options.baseUrl)
+    const headers = { ...base.headers, ...lowerCase(options.headers) }
+    const known = masker(environment, headers, options.secrets ?? [])
+    const agents = yield* Effect.acquireRelease(
+      Effect.sync(() => agentsOf(environment, insecureTls ? base.origin : undefined)),
+      (agents) => Effect.promise(agents.close)
     )
-    const follow = dispatcher.compose(interceptors.redirect({ maxRedirections: 3 }))
 
     const request: Client["request"] = (request) =>
       Effect.gen(function*() {
-        const url = target(baseUrl, request)
-        const now = yield* Clock.currentTimeMillis
+        const url = target(base.url, request)
         const fail = (kind: string, detail: string, more: Partial<HttpError> = {}) =>
-          new HttpError({ method: request.method, url: known(bare(url)), kind, detail: known(detail), ...more })
-        const response = yield* Effect.tryPromise({
-          try: (signal) => send(follow, url, request, request.foreign === true ? {} : headers, signal),
-          catch: (cause) => fail(kindOf(cause), reason(cause))
+          new HttpError({
+            method: request.method,
+            url: known(bare(url)),
+            kind,
+            detail: escaped(known(detail), mostDetail),
+            ...more
+          })
+        const timeoutMillis = request.timeoutMillis ?? requestMillis
+        const answer = yield* Effect.tryPromise({
+          try: (signal) => send({ url, request, headers, origin: base.origin, agentFor: agents.agentFor, signal }),
+          catch: (cause) => fail(kindOf(cause), detailOf(cause))
         }).pipe(
           Effect.timeoutOrElse({
-            duration: request.timeoutMillis ?? requestMillis,
-            orElse: () =>
-              Effect.fail(
-                fail("time-out", `no answer within ${(request.timeoutMillis ?? requestMillis) / 1000} s`)
-              )
+            duration: timeoutMillis,
+            orElse: () => Effect.fail(fail("time-out", `no answer within ${timeoutMillis / 1000} s`))
           })
         )
-        if (response.status >= 200 && response.status < 300) return response
-        const after = retryAfter(response.headers["retry-after"], now)
-        return yield* fail(`HTTP ${response.status}`, excerpt(response), {
-          status: response.status,
-          body: known(response.text.slice(0, mostBody)),
+        if (answer.status >= 200 && answer.status < 300) return answer
+        const after = retryAfter(answer.headers["retry-after"], yield* Clock.currentTimeMillis)
+        // Masked before it is cut: half a secret is one, too. What the reading has cut is left out with its surroundings.
+        const text = known(answer.text)
+        const body = answer.torn ? text.slice(0, -longestSecret) : text
+        return yield* fail(`HTTP ${answer.status}`, excerpt(answer, body), {
+          status: answer.status,
+          body,
           ...(after === undefined ? {} : { retryAfterMillis: after })
         })
       })
@@ -110,22 +95,35 @@ export const make = (options: {
 
 /** Below the supervisor's limit for a call, so that its message is ours. */
 const requestMillis = 25_000
-const mostBody = 64 * 1024
+const mostDetail = 300
+const longestSecret = 4096
+const mostRetryMillis = 24 * 60 * 60 * 1000
 
-/** Proxies as the environment says; `undefined` would be those of the process. */
-const open = (environment: Environment, insecureTls: boolean): EnvHttpProxyAgent => {
-  const tls = insecureTls ? { rejectUnauthorized: false } : undefined
-  const of = (name: string): string => environment[name.toLowerCase()] ?? environment[name] ?? ""
-  return new EnvHttpProxyAgent({
-    httpProxy: of("HTTP_PROXY"),
-    httpsProxy: of("HTTPS_PROXY"),
-    noProxy: of("NO_PROXY"),
-    ...(tls === undefined ? {} : { connect: tls, requestTls: tls, proxyTls: tls })
+/** Servers and proxies repeat what they were sent: headers whole and in part, Basic's name and password, too. */
+const masker = (
+  environment: Environment,
+  headers: { readonly [name: string]: string },
+  secrets: ReadonlyArray<string>
+): (text: string) => string => {
+  const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap((name) => {
+    const { authorization } = baseOf(proxyOf(environment, name)).headers
+    return authorization === undefined ? [] : [authorization]
+  })
+  const sent = Object.entries(headers).flatMap(([name, value]) => Secrets.isCredential(name) ? [value] : [])
+  const all = [...sent, ...proxies].flatMap((value) => {
+    const token = value.slice(value.indexOf(" ") + 1)
+    if (!/^basic /i.test(value)) return [value, token]
+    const credentials = Buffer.from(token, "base64").toString()
+    return [token, credentials, credentials.slice(credentials.indexOf(":") + 1)]
+  })
+  return Secrets.masker({
+    ...environment,
+    ...Object.fromEntries([...secrets, ...all].map((secret, i) => [`CREDENTIAL_SECRET_${i}`, secret]))
   })
 }
 
 const target = (baseUrl: string, { query = {}, url }: Request): string => {
-  const absolute = /^https?:\/\//.test(url) ? url : `${baseUrl.replace(/\/+$/, "")}/${url.replace(/^\/+/, "")}`
+  const absolute = /^https?:\/\//i.test(url) ? url : `${baseUrl}/${url.replace(/^\/+/, "")}`
   const search = Object.entries(query).flatMap(([name, value]) =>
     value === undefined ? [] : [`${encodeURIComponent(name)}=${encodeURIComponent(value)}`]
   )
@@ -133,78 +131,85 @@ const target = (baseUrl: string, { query = {}, url }: Request): string => {
 }
 
 /** Signed addresses carry their credentials in the query. */
-const bare = (url: string): string => url.split("?")[0] ?? url
+const bare = (url: string): string => url.split(/[?#]/)[0] ?? url
 
-const send = async (
-  dispatcher: Dispatcher,
-  url: string,
-  request: Request,
-  headers: { readonly [name: string]: string },
-  signal: AbortSignal
-): Promise<Response> => {
-  const { origin, pathname, search } = new URL(url)
-  const file = request.file === undefined ? undefined : await Fs.promises.open(request.file, "r")
-  try {
-    const length = await file?.stat()
-    // Of a file that grows meanwhile, what there was when the request began.
-    const stream = length === undefined || length.size === 0
-      ? undefined
-      : file?.createReadStream({ autoClose: false, start: 0, end: length.size - 1 })
-    const answer = await dispatcher.request({
-      origin,
-      path: `${pathname}${search}`,
-      method: request.method,
-      headers: {
-        "user-agent": "ezpz-stream",
-        accept: "application/json",
-        ...(request.json === undefined ? {} : { "content-type": "application/json" }),
-        ...(length === undefined ? {} : { "content-length": String(length.size) }),
-        ...headers,
-        ...request.headers
-      },
-      body: request.json === undefined ? request.body ?? stream ?? null : JSON.stringify(request.json),
-      signal
-    })
-    const text = await answer.body.text()
-    return { status: answer.statusCode, headers: answer.headers, text, json: parse(text) }
-  } finally {
-    await file?.close()
+/** The base without the credentials that may stand in it. */
+const baseOf = (baseUrl: string): {
+  readonly url: string
+  readonly origin: string | undefined
+  readonly headers: { readonly [name: string]: string }
+} => {
+  const text = baseUrl.trim().replace(/\/+$/, "")
+  const url = URL.parse(text)
+  if (url === null) return { url: text, origin: undefined, headers: {} }
+  if (url.username === "" && url.password === "") return { url: text, origin: url.origin, headers: {} }
+  const credentials = `${decoded(url.username)}:${decoded(url.password)}`
+  url.username = ""
+  url.password = ""
+  return {
+    url: url.href.replace(/\/+$/, ""),
+    origin: url.origin,
+    headers: { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` }
   }
 }
 
-const parse = (text: string): unknown => {
+/** What is not encoded well stands for itself. */
+const decoded = (text: string): string => {
   try {
-    return JSON.parse(text)
+    return decodeURIComponent(text)
   } catch {
-    return undefined
+    return text
   }
 }
 
-/** Of a page that a proxy sends, the beginning. */
-const excerpt = ({ json, text }: Response): string => {
-  const message = typeof json === "object" && json !== null
-    ? ["message", "error", "detail"].map((name) => Reflect.get(json, name)).find((value) => typeof value === "string")
-    : undefined
-  return (message ?? text.replaceAll(/<[^>]*>|\s+/g, " ").replaceAll(/ +/g, " ").trim()).slice(0, 300)
+// -----------------------------------------------------------------------------
+// Messages
+// -----------------------------------------------------------------------------
+
+/** What the server says; of a page that a proxy sends, the beginning. */
+const excerpt = ({ json, redirect }: Answer, body: string): string => {
+  if (redirect !== undefined) return `redirects to ${bare(redirect)}`
+  return messageIn(json) ?? body.slice(0, 16 * 1024).replaceAll(/<[^<>]*>/g, " ").replaceAll(/\s+/g, " ").trim()
+}
+
+/** As MLflow, W&B, GraphQL and most frameworks answer: `{"message": ..}`, `{"error": ..}`, `{"errors": [{..}]}`. */
+const messageIn = (json: unknown, depth = 0): string | undefined => {
+  if (typeof json === "string") return json
+  if (typeof json !== "object" || json === null || depth === 4) return undefined
+  if (Array.isArray(json)) return messageIn(json[0], depth + 1)
+  for (const name of ["message", "error", "detail", "errors"]) {
+    const message = messageIn(Reflect.get(json, name), depth + 1)
+    if (message !== undefined && message !== "") return message
+  }
+  return undefined
 }
 
 /** Seconds, or a date. */
 const retryAfter = (header: string | ReadonlyArray<string> | undefined, now: number): number | undefined => {
   const text = typeof header === "string" ? header.trim() : header?.[0]?.trim() ?? ""
   if (text === "") return undefined
-  if (/^\d+(?:\.\d+)?$/.test(text)) return Number(text) * 1000
-  const date = Date.parse(text)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+  const millis = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now
+  return Number.isNaN(millis) ? undefined : Math.min(Math.max(0, millis), mostRetryMillis)
 }
 
 /** What the system calls it, wherever in the error it stands. */
 const kindOf = (cause: unknown): string => {
+  if (isOfProxy(cause)) return "proxy"
   for (let error = cause; error instanceof Error; error = error.cause) {
     if ("code" in error && typeof error.code === "string") return error.code
     if (error instanceof AggregateError && error.errors.length > 0) return kindOf(error.errors[0])
   }
   return cause instanceof Error ? cause.name : "failed"
 }
+
+/** The proxy answered, and would not (407, 403 to CONNECT): these errors have codes that say something else. */
+const isOfProxy = (cause: unknown): boolean => cause instanceof Error && /^Proxy (?:response|Auth)/.test(cause.message)
+
+/** A host with several addresses fails with an error for each, and one without a message around them. */
+const detailOf = (cause: unknown): string =>
+  cause instanceof AggregateError && cause.errors.length > 0
+    ? [...new Set(cause.errors.map(detailOf))].join(", ")
+    : reason(cause)
 
 // -----------------------------------------------------------------------------
 // Errors
@@ -231,8 +236,11 @@ export class HttpError extends Schema.TaggedError<HttpError>()("HttpError", {
 const remedies: { readonly [kind: string]: string } = {
   "HTTP 401": ". The server does not know the credentials",
   "HTTP 403": ". The credentials do not allow this",
-  "DEPTH_ZERO_SELF_SIGNED_CERT": ". The certificate is self-signed",
-  "ECONNREFUSED": ". Nothing listens there"
+  DEPTH_ZERO_SELF_SIGNED_CERT: ". The certificate is self-signed",
+  SELF_SIGNED_CERT_IN_CHAIN: ". The certificate comes from an authority that is not known here",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ". The certificate comes from an authority that is not known here",
+  ECONNREFUSED: ". Nothing listens there",
+  ENOTFOUND: ". There is no such host"
 }
 
 /** The same as an error of a backend, for its supervisor. */
