@@ -134,7 +134,8 @@ export interface ImageOptions {
 /**
  * What a backend is told when it starts. `checkpoint` is undefined for a run it has not seen yet.
  *
- * `createdAt` is when the run began, in seconds since 1970. `live` says that the run is being recorded by this process;
+ * `projectGiven` says that the caller named the project; else the name comes from the environment or the script, and a
+ * backend may know better. `createdAt` is when the run began, in seconds since 1970. `live` says that the run is being recorded by this process;
  * otherwise what it left is delivered later. `facts` describe where the run comes from (hostname, git branch, world
  * size, ...), flat and masked; asking for them may take a moment the first time.
  *
@@ -145,6 +146,7 @@ export interface Context {
   readonly runId: string
   readonly runName: string | undefined
   readonly projectName: string
+  readonly projectGiven: boolean
   readonly directory: string
   readonly config: Config
   /** Metrics that are known beforehand: they come first in tables. */

@@ -23,12 +23,13 @@ import * as Backend from "./Backend.ts"
 import * as Census from "./Census.ts"
 import * as Columns from "./Columns.ts"
 import * as Fold from "./Fold.ts"
+import type * as Outbox from "./Outbox.ts"
 import type { Environment } from "./Rank.ts"
 import type { Row } from "./Row.ts"
 import * as RunDirectory from "./RunDirectory.ts"
 import * as RunLog from "./RunLog.ts"
 import type * as Supervisor from "./Supervisor.ts"
-import type { Tracker } from "./Tracker.ts"
+import * as Tracker from "./Tracker.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -172,7 +173,7 @@ export interface Options extends Outputs {
   /** How far the backends had come when folding began. */
   readonly delivered: ReadonlyArray<Supervisor.Delivered>
   readonly keys: ReadonlyArray<string>
-  readonly tracker: Tracker
+  readonly tracker: Tracker.Tracker
   readonly finishTimeoutMillis: number
   readonly refused: number
 }
@@ -305,26 +306,41 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
 
 /** The history as a table, each plot as an image, all files as artifacts; then the run is closed. */
 const deliver = (
-  { finishTimeoutMillis, logPath, run: { state }, tracker }: Options,
+  { directory, finishTimeoutMillis, logPath, run: { state }, tracker }: Options,
   counted: Count,
   plots: ReadonlyArray<Plot.PlotFile>,
   files: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<Supervisor.Delivered>> =>
-  Effect.gen(function*() {
-    if (tracker.names.length === 0) return []
-    const table = historyTable(logPath, counted)
-    return yield* tracker.finish(state === "running" ? "finished" : state, finishTimeoutMillis, [
-      { operation: "logTable", give: (backend) => backend.logTable("training_history", table) },
-      ...plots.map((plot) => ({
-        operation: "logImage",
-        give: (backend: Backend.Backend) => backend.logImage(plot.metric, plot.png, { caption: plot.metric })
+): Effect.Effect<ReadonlyArray<Supervisor.Delivered>> => {
+  const path = (file: string): string => Tracker.inside(directory, file)
+  return tracker.finish(state === "running" ? "finished" : state, finishTimeoutMillis, {
+    history: tableOf(logPath, counted),
+    entries: [
+      { kind: "history", name: "training_history" },
+      ...plots.map((plot): Outbox.Entry => ({
+        kind: "image",
+        name: plot.metric,
+        path: path(plot.png),
+        caption: plot.metric
       })),
-      { operation: "logArtifacts", give: (backend) => backend.logArtifacts(files) }
-    ])
+      { kind: "artifacts", paths: files.map(path) }
+    ]
   })
+}
 
-/** A run's records as a table: step, timestamp, then every key in order of appearance. Read when it is asked for. */
-const historyTable = (logPath: string, { census, window }: Count): Backend.Table => {
+/**
+ * A run's records as a table: step, timestamp, then every key in order of appearance. The log is read when the table is
+ * asked for, and its rows again each time.
+ *
+ * @category folding
+ * @since 0.2.0
+ */
+export const historyTable = (logPath: string): Effect.Effect<Backend.Table, Backend.BackendError> =>
+  count(logPath).pipe(
+    Effect.map((counted) => tableOf(logPath, counted)),
+    Effect.mapError((cause) => new Backend.BackendError({ backend: "log", operation: "logTable", cause }))
+  )
+
+const tableOf = (logPath: string, { census, window }: Count): Backend.Table => {
   const variables = census.groups.flatMap((group) => group.variables)
   const columns = ["step", "timestamp", ...variables.map((variable) => variable.key)]
   const keys = variables.map((variable) => variable.key)

@@ -10,7 +10,8 @@
  * @since 0.1.0
  */
 export { known as knownBackends } from "./history/Backends.ts"
+export { here as environment } from "./history/Environment.ts"
 export { make } from "./history/Make.ts"
 export * from "./history/Model.ts"
-export { makeRunId } from "./history/Place.ts"
+export { makeRunId, projectFrom } from "./history/Place.ts"
 export { finalizeSink, run, track } from "./history/Streams.ts"

@@ -2,9 +2,8 @@
  * Where a run lives: the paths of what it writes, who it is, and the lock that keeps two processes from writing it.
  *
  * Beside the log stands `.ezpz/`: `run.json` says which run the log belongs to, in which version of the format, and how
- * it ended; `lock` names the process that writes it now; `<backend>.cursor.json` how far each backend has come. A lock
- * whose process is gone is taken over. The process is known by its id and its start time, so that a restarted container
- * whose new process has the old one's id is not locked out.
+ * it ended; `lock` names the process that writes it now; `<backend>.cursor.json` says how far each backend has come,
+ * `<backend>.lock` which process delivers to it, and `outbox.jsonl` what backends get beside the records.
  *
  * @since 0.1.0
  */
@@ -12,9 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import type { Config, RunState } from "./Backend.ts"
+import * as Lock from "./internal/lock.ts"
 import { makeDirectory } from "./internal/makeDirectory.ts"
 import { explain } from "./internal/systemError.ts"
 import { formatVersion } from "./RunLog.ts"
@@ -34,6 +33,8 @@ export interface Run {
   readonly runId: string
   readonly runName: string | null
   readonly projectName: string
+  /** Whether somebody chose that name. */
+  readonly projectGiven: boolean
   readonly createdAt: number
   readonly state: RunState | "running"
   readonly backends: ReadonlyArray<string>
@@ -102,6 +103,14 @@ export const findLog = (path: string): Effect.Effect<string, RunDirectoryError> 
     }
   )
 
+/**
+ * Where what backends get beside the records is written down.
+ *
+ * @category paths
+ * @since 0.2.0
+ */
+export const outboxPath = (logPath: string): string => Path.join(privateDirectory(logPath), "outbox.jsonl")
+
 // -----------------------------------------------------------------------------
 // run.json
 // -----------------------------------------------------------------------------
@@ -137,6 +146,7 @@ export const readRun = (logPath: string): Effect.Effect<Run | undefined, RunDire
       runId: run.runId ?? Path.basename(Path.dirname(Path.resolve(logPath))),
       runName: run.runName ?? null,
       projectName: run.projectName ?? "",
+      projectGiven: run.projectGiven ?? false,
       createdAt: run.createdAt ?? 0,
       state: run.state ?? "running",
       backends: run.backends ?? [],
@@ -164,142 +174,51 @@ export const writeRun = (logPath: string, run: Run): Effect.Effect<void, RunDire
 // Lock
 // -----------------------------------------------------------------------------
 
-interface Holder {
-  readonly pid: number
-  readonly host: string
-  readonly started: string
-}
-
-/** Logs that this very process is writing, each with its lock: its own id would say nothing. */
-const held = new Map<string, object>()
-
 /**
  * Takes the lock of a log until the scope closes.
- *
- * A lock appears with its contents or not at all, and only who moved a stale one aside takes its place: of two
- * processes that start at once, one gets it.
  *
  * @category lock
  * @since 0.1.0
  */
 export const lock = (logPath: string): Effect.Effect<void, RunDirectoryError, Scope.Scope> => {
-  const path = Path.resolve(privateDirectory(logPath), "lock")
-  const me: Holder = { pid: process.pid, host: Os.hostname(), started: startTime(process.pid) }
-  const mine = {}
-  const take = (): string | undefined => {
-    if (held.has(path)) return "it is being written by this very process"
-    makeDirectory(Path.dirname(path))
-    const text = JSON.stringify(me)
-    if (!create(path, text)) {
-      const there = contents(path)
-      const busy = occupied(path, there, me)
-      if (busy !== undefined) return busy
-      if (!removeIf(path, there) || !create(path, text)) return "another process has just begun to write it"
-    }
-    held.set(path, mine)
-    return undefined
-  }
-  const release = (): void => {
-    if (held.get(path) !== mine) return
-    held.delete(path)
-    try {
-      if (contents(path) === JSON.stringify(me)) Fs.rmSync(path, { force: true })
-    } catch {
-      // It will be found stale.
-    }
-  }
+  const path = lockPath(logPath)
   return Effect.acquireRelease(
-    Effect.flatMap(
-      attempt(path, take),
-      (busy) => busy === undefined ? Effect.void : Effect.fail(new RunDirectoryError({ path, reason: busy }))
-    ),
-    () => Effect.sync(release)
+    Effect.flatMap(attempt(path, () => Lock.take(path)), (taken) =>
+      Lock.isHeld(taken)
+        ? Effect.succeed(taken)
+        : Effect.fail(new RunDirectoryError({ path, reason: busy(path, taken) }))),
+    (held) => Effect.sync(held.release)
   )
 }
 
-const contents = (path: string): string => {
-  try {
-    return Fs.readFileSync(path, "utf8")
-  } catch (error) {
-    if (code(error) === "ENOENT") return ""
-    throw error
-  }
-}
+/**
+ * Who is writing a log now; undefined if nobody is.
+ *
+ * @category lock
+ * @since 0.2.0
+ */
+export const writerOf = (logPath: string): Effect.Effect<Lock.Holder | undefined> =>
+  Effect.sync(() => Lock.holder(lockPath(logPath)))
 
-/** Creates a file with its contents, unless there is one. */
-const create = (path: string, text: string): boolean => {
-  const own = `${path}.${process.pid}`
-  try {
-    Fs.writeFileSync(own, text)
-    try {
-      Fs.linkSync(own, path)
-    } catch (error) {
-      if (code(error) === "EEXIST") throw error
-      // A file system without links.
-      Fs.writeFileSync(path, text, { flag: "wx" })
-    }
-    return true
-  } catch (error) {
-    if (code(error) === "EEXIST") return false
-    throw error
-  } finally {
-    Fs.rmSync(own, { force: true })
-  }
-}
+/**
+ * The file that says which process delivers a run's records to a backend.
+ *
+ * @category lock
+ * @since 0.2.0
+ */
+export const deliveryLockPath = (logPath: string, backend: string): string =>
+  cursorPath(logPath, backend).replace(/cursor\.json$/, "lock")
 
-/** Removes a file if it still holds `text`; false if it has become another's. */
-const removeIf = (path: string, text: string): boolean => {
-  const aside = `${path}.${process.pid}.stale`
-  try {
-    Fs.renameSync(path, aside)
-  } catch (error) {
-    if (code(error) === "ENOENT") return true
-    throw error
-  }
-  const same = contents(aside) === text
-  if (!same) create(path, contents(aside))
-  Fs.rmSync(aside, { force: true })
-  return same
-}
+const lockPath = (logPath: string): string => Path.join(privateDirectory(logPath), "lock")
 
-const code = (error: unknown): unknown => error instanceof Error && "code" in error ? error.code : undefined
-
-/** Why a lock cannot be taken over; undefined if its holder is gone, or nobody ever was. */
-const occupied = (path: string, text: string, me: Holder): string | undefined => {
-  let holder: Partial<Holder> | null
-  try {
-    holder = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  if (typeof holder?.pid !== "number" || typeof holder.host !== "string") return undefined
-  if (holder.host !== me.host) {
-    return `process ${holder.pid} on ${holder.host} is writing this run, or was when it ended. If it is gone, remove ${path}`
-  }
-  // Where start times are unknown, our own id was another process's.
-  const alive = startTime(holder.pid) === holder.started && isAlive(holder.pid) &&
-    (holder.pid !== me.pid || me.started !== "")
-  return alive ? `process ${holder.pid} is writing this run. Wait for it, or choose another directory` : undefined
-}
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return code(error) === "EPERM"
-  }
-}
-
-/** Linux: clock ticks since boot, field 22 of /proc/PID/stat. Elsewhere nothing is known. */
-const startTime = (pid: number): string => {
-  try {
-    const stat = Fs.readFileSync(`/proc/${pid}/stat`, "utf8")
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? ""
-  } catch {
-    return ""
-  }
-}
+const busy = (path: string, { here, host, pid, self }: Lock.Holder): string =>
+  self
+    ? "it is being written by this very process"
+    : pid === 0
+    ? "another process has just begun to write it"
+    : here
+    ? `process ${pid} is writing this run. Wait for it, or choose another directory`
+    : `process ${pid} on ${host} is writing this run, or was when it ended. If it is gone, remove ${path}`
 
 // -----------------------------------------------------------------------------
 // Replacing
@@ -374,7 +293,7 @@ export const move = (from: string, to: string): Effect.Effect<void, RunDirectory
       moveFile(from, to)
       const entries = Fs.existsSync(oldPrivate) ? Fs.readdirSync(oldPrivate, { withFileTypes: true }) : []
       for (const entry of entries) {
-        if (!entry.isFile() || entry.name.startsWith("lock")) continue
+        if (!entry.isFile() || /^lock|\.lock$/.test(entry.name)) continue
         moveFile(Path.join(oldPrivate, entry.name), Path.join(newPrivate, entry.name))
       }
     })
@@ -391,8 +310,7 @@ export const leave = (from: string, to: string): Effect.Effect<void> =>
   Effect.sync(() => {
     const oldPrivate = privateDirectory(from)
     if (oldPrivate === privateDirectory(to)) return
-    const oldLock = Path.join(oldPrivate, "lock")
-    if (held.delete(oldLock)) Fs.rmSync(oldLock, { force: true })
+    Lock.release(lockPath(from))
     removeEmpty(Path.join(oldPrivate, "csv"))
     removeEmpty(oldPrivate)
     removeEmpty(Path.dirname(oldPrivate))
@@ -410,7 +328,7 @@ export const moveFile = (from: string, to: string): void => {
   try {
     Fs.renameSync(from, to)
   } catch (error) {
-    if (code(error) !== "EXDEV") throw error
+    if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error
     const copy = `${to}.tmp`
     try {
       Fs.copyFileSync(from, copy)

@@ -3,34 +3,41 @@
  *
  * Each backend has a fiber of its own. Records reach it from memory, in batches; when it falls so far behind that
  * memory would grow, it is told nothing more and reads on from the log at its cursor. A batch is handed over until the
- * backend has acknowledged it: with a time-out, again and again, each time later. Whatever a backend throws, a warning
- * is all that comes of it: one per kind of failure, then a count.
+ * backend has acknowledged it: with a time-out, again and again, each time later, or when the server says. Whatever a
+ * backend throws, a warning is all that comes of it: one per kind of failure, then a count (supervisor/Boundary.ts).
  *
- * A backend is asked one thing at a time. Each call runs in a fiber that nobody waits for longer than its time-out, so
- * that not even a call that cannot be interrupted holds up more than its backend.
+ * Beside the records there is the outbox (Outbox.ts): tables, images, artifacts, samples of the machine. It is read when
+ * there are no records to deliver. What fails there for good, or when the run is about to end, is set aside in the
+ * cursor and tried once more at the end, and by `ezpz-stream sync`.
  *
- * The cursor is the promise that nothing is lost. It is a file beside the log, moved only after acknowledgement:
- * `{"runId":"...","offset":n,"seq":n,"checkpoint":...}`. What lies before `offset` in the log, and what has a `seq` up
- * to the cursor's, is delivered; `checkpoint` is the backend's own note about where it stood then.
+ * The cursor (supervisor/Cursor.ts) is the promise that nothing is lost: a file, moved only after acknowledgement.
+ *
+ * One process at a time delivers to a backend: it holds a lock while it does, and lets go of it between tries that fail.
+ * So `ezpz-stream sync`, where the server can be reached from, delivers what a running job cannot; the job then sees
+ * that the cursor has moved, starts the backend anew and goes on from there.
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import * as Fs from "node:fs"
 import * as Backend from "./Backend.ts"
+import * as Lock from "./internal/lock.ts"
+import * as Outbox from "./Outbox.ts"
 import type { Row } from "./Row.ts"
 import * as RunLog from "./RunLog.ts"
-import * as Secrets from "./Secrets.ts"
+import * as Boundary from "./supervisor/Boundary.ts"
+import * as Cursor from "./supervisor/Cursor.ts"
+import * as Give from "./supervisor/Give.ts"
+import * as Inbox from "./supervisor/Inbox.ts"
+
+export { type Cursor, readCursor } from "./supervisor/Cursor.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -40,8 +47,9 @@ import * as Secrets from "./Secrets.ts"
  * A backend under supervision.
  *
  * `offer` hands records over; it never waits. `offset` is where in the log the first record lies that has not been
- * offered yet. `attempt` asks something else of the backend and never fails: false says that it could not be done.
- * `finish` delivers what is left, then the outputs, and closes the run, all within `timeoutMillis`.
+ * offered yet. `look` says that the outbox has something. `attempt` asks something else of the backend and never fails:
+ * false says that it could not be done. `drain` delivers what there is, `finish` also closes the run; both take at most
+ * `timeoutMillis`. `state` says how far the backend has come.
  *
  * @category models
  * @since 0.1.0
@@ -50,31 +58,20 @@ export interface Supervised {
   readonly name: string
   readonly backend: Effect.Effect<Backend.Backend | undefined>
   readonly offer: (rows: ReadonlyArray<Row>, offset: number) => void
+  readonly look: () => void
   readonly attempt: (
     operation: string,
     call: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>
   ) => Effect.Effect<boolean>
+  readonly move: (directory: string) => Effect.Effect<void>
   readonly drain: (timeoutMillis: number) => Effect.Effect<Delivered>
-  readonly finish: (
-    state: Backend.RunState,
-    timeoutMillis: number,
-    outputs: ReadonlyArray<Output>
-  ) => Effect.Effect<Delivered>
+  readonly finish: (state: Backend.RunState, timeoutMillis: number) => Effect.Effect<Delivered>
+  readonly state: Effect.Effect<Delivered>
 }
 
 /**
- * Something a backend gets when a run is folded: a table, an image, files.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Output {
-  readonly operation: string
-  readonly give: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>
-}
-
-/**
- * How far a backend has come: `undelivered` counts the records that it has not acknowledged.
+ * How far a backend has come: `undelivered` counts the records that it has not acknowledged, `outputs` the tables,
+ * images and other things. `closed`: whether the run is closed there. `busy` says which other process delivers to it.
  *
  * @category models
  * @since 0.1.0
@@ -83,79 +80,59 @@ export interface Delivered {
   readonly backend: string
   readonly seq: number
   readonly undelivered: number
+  readonly outputs: number
+  readonly closed: boolean
   readonly failures: number
   readonly lastFailure: string | undefined
+  readonly busy: string | undefined
 }
 
 /**
- * Up to where a backend has acknowledged.
+ * Whether a backend has all of a run.
  *
  * @category models
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface Cursor {
-  readonly runId: string | undefined
-  readonly offset: number
-  readonly seq: number
-  readonly checkpoint: unknown
+export const isComplete = ({ closed, outputs, undelivered }: Delivered): boolean =>
+  undelivered === 0 && outputs === 0 && closed
+
+/**
+ * What a supervisor needs to know. Paths are asked for each time: a run's directory may move.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Options {
+  readonly name: string
+  readonly factory: Backend.Factory
+  readonly context: Omit<Backend.Context, "checkpoint" | "directory">
+  readonly directory: () => string
+  readonly log: () => string
+  readonly cursor: () => string
+  readonly lock: () => string
+  readonly outbox: () => string
+  /** The run's records as a table. */
+  readonly history: () => Effect.Effect<Backend.Table, Backend.BackendError>
+  /** The seq of the last record in the log when the run was opened. */
+  readonly lastSeq: number
 }
 
-/** Beyond so many records in memory, a backend reads on from the log. */
-const maxQueued = 8192
 /** The most records one call of `log` gets. */
 const maxBatch = 4096
-const callTimeoutMillis = 30_000
 const firstPauseMillis = 500
 const longestPauseMillis = 60_000
 const cursorEveryMillis = 1000
 const graceMillis = 1000
-/** Records wait for others to be delivered with: until there are so many, or for so long. */
-const batchEnough = 256
+/** Records wait for others to be delivered with, for so long. */
 const batchMillis = 200
+/** How long one output may take: artifacts can be large. */
+const outputTimeoutMillis = 600_000
+/** The most samples of the machine that one call gets. */
+const maxSamples = 500
+const busyMillis = 1000
 
-// -----------------------------------------------------------------------------
-// Cursor
-// -----------------------------------------------------------------------------
-
-/**
- * Reads a cursor; a missing or broken one is the start of the log.
- *
- * @category cursor
- * @since 0.1.0
- */
-export const readCursor = (path: string): Effect.Effect<Cursor> =>
-  Effect.sync(() => {
-    try {
-      const { checkpoint, offset, runId, seq }: Partial<Cursor> = JSON.parse(Fs.readFileSync(path, "utf8"))
-      return isCount(offset) && isCount(seq) ? { runId, offset, seq, checkpoint } : start
-    } catch {
-      return start
-    }
-  })
-
-const start: Cursor = { runId: undefined, offset: 0, seq: 0, checkpoint: undefined }
-
-const isCount = (value: unknown): value is number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
-
-/**
- * A cursor as it fits a log: one of another run counts for nothing, and where the log has lost its end (with the power)
- * what is written there now is new.
- */
-const fitting = (cursor: Cursor, runId: string, logPath: string, lastSeq: number): Effect.Effect<Cursor> =>
-  Effect.sync(() => {
-    if (cursor.runId !== undefined && cursor.runId !== runId) return start
-    const size = Fs.statSync(logPath, { throwIfNoEntry: false })?.size ?? 0
-    return cursor.seq > lastSeq || cursor.offset > size
-      ? { ...cursor, offset: 0, seq: Math.min(cursor.seq, lastSeq) }
-      : cursor
-  })
-
-const writeCursor = (path: string, cursor: Cursor): Effect.Effect<void, unknown> =>
-  Effect.try(() => {
-    Fs.writeFileSync(`${path}.tmp`, JSON.stringify(cursor))
-    Fs.renameSync(`${path}.tmp`, path)
-  })
+/** Another process has moved the cursor: the backend starts anew from there. */
+class Superseded extends Schema.TaggedError<Superseded>()("Superseded", {}) {}
 
 // -----------------------------------------------------------------------------
 // Supervision
@@ -168,132 +145,82 @@ const writeCursor = (path: string, cursor: Cursor): Effect.Effect<void, unknown>
  * @category constructors
  * @since 0.1.0
  */
-export const supervise = (options: {
-  readonly name: string
-  readonly factory: Backend.Factory
-  readonly context: Omit<Backend.Context, "checkpoint" | "directory">
-  readonly directory: () => string
-  readonly log: () => string
-  readonly cursor: () => string
-  /** The seq of the last record in the log when the run was opened. */
-  readonly lastSeq: number
-}): Effect.Effect<Supervised, never, Scope.Scope> =>
+export const supervise = (options: Options): Effect.Effect<Supervised, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { name } = options
-    const one = yield* Semaphore.make(1)
+    const { environment, runId } = options.context
+    const boundary = yield* Boundary.make(name, environment)
     const wake = yield* Latch.make(false)
     const hurry = yield* Latch.make(false)
     /** Open once the backend has started, or failed to for the first time. */
     const tried = yield* Latch.make(false)
     const caughtUp = yield* Latch.make(false)
+    /** Open while the end of the run waits. */
+    const ending = yield* Latch.make(false)
 
+    const readCursor = (): string => Cursor.readText(options.cursor())
+    const fitting = (text: string): Cursor.Cursor =>
+      Cursor.fitting(Cursor.parse(text), runId, options.log(), Math.max(options.lastSeq, inbox.offered()))
+
+    const inbox = Inbox.make(options.lastSeq)
     let backend: Backend.Backend | undefined
-    let cursor = yield* Effect.flatMap(
-      readCursor(options.cursor()),
-      (found) => fitting(found, options.context.runId, options.log(), options.lastSeq)
-    )
+    let savedText = readCursor()
+    let cursor = fitting(savedText)
     let saved = cursor
     let savedAt = yield* Clock.currentTimeMillis
-    let offered = options.lastSeq
-    let queue: Array<{ readonly rows: ReadonlyArray<Row>; readonly offset: number }> = []
-    let queued = 0
-    // Records up to this one come from the log, before those of the queue: of a run that goes on, or whose server was
-    // away, and those the queue had no room for.
-    let gap = options.lastSeq
-    // Whether the queue has no room, and what is offered is left to the log.
-    let behind = false
+    let lock: Lock.Held | undefined
+    let busy: string | undefined
     // Whether the checkpoint is older than the cursor, which is not written then.
     let uncertain = false
     let draining = 0
     let configured = false
+    // Whether the outbox may have something that has not been looked at.
+    let look = true
+    // Outputs that are tried once more.
+    let again: Array<number> = options.context.live ? [] : [...cursor.failed]
     // Whether it was waited for in vain: the end of a run does not wait for it twice.
     let hadItsTime = false
-    let failures = 0
-    let lastFailure: string | undefined
-    const warned = new Set<string>()
-    const mask = Secrets.masker(options.context.environment)
 
-    const failed = (error: Backend.BackendError): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        failures++
-        // Servers like to repeat what they were sent.
-        const message = mask(error.message)
-        lastFailure = message
-        if (warned.has(message) || warned.size >= 20) return Effect.void
-        warned.add(message)
-        return Effect.logWarning(message)
-      })
+    const { failed } = boundary
 
-    /** Runs one call in its error boundary: a failure, a defect, an interruption and a time-out are all a BackendError. */
-    const bounded = <A, E>(
-      operation: string,
-      call: () => Effect.Effect<A, E>
-    ): Effect.Effect<A, Backend.BackendError> =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(
-          Effect.forkDetach(one.withPermit(Effect.suspend(call)), { startImmediately: true }),
-          (fiber) =>
-            restore(Effect.timeoutOption(Fiber.await(fiber), callTimeoutMillis)).pipe(
-              Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe())),
-              Effect.flatMap((exit) => {
-                if (Option.isSome(exit) && Exit.isSuccess(exit.value)) return Effect.succeed(exit.value.value)
-                const cause = Option.isNone(exit)
-                  ? new Error(`no answer within ${callTimeoutMillis / 1000} s`)
-                  : Exit.isFailure(exit.value)
-                  ? Cause.squash(exit.value.cause)
-                  : undefined
-                return Effect.fail(
-                  cause instanceof Backend.BackendError
-                    ? cause
-                    : new Backend.BackendError({ backend: name, operation, cause })
-                )
-              })
-            )
-        )
-      )
+    // ---------------------------------------------------------------------------
+    // Lock and cursor
+    // ---------------------------------------------------------------------------
 
-    // What the backend opens is closed after everything that is registered from here on, the fiber too.
-    const scope = yield* Effect.acquireRelease(
-      Scope.make(),
-      (scope, exit) => bounded("close", () => Scope.close(scope, exit)).pipe(Effect.catch(failed))
-    )
-
-    /** Again and again until it succeeds, each time later (to the longest pause), with jitter. */
-    const insist = <A>(operation: string, call: () => Effect.Effect<A, Backend.BackendError>): Effect.Effect<A> =>
-      Effect.gen(function*() {
-        for (let pause = firstPauseMillis;; pause = Math.min(pause * 2, longestPauseMillis)) {
-          const result = yield* Effect.result(bounded(operation, call))
-          if (result._tag === "Success") return result.success
-          yield* failed(result.failure)
-          yield* Effect.sleep(pause * (0.5 + (yield* Random.next)))
+    /** Waits until no other process delivers; fails if one has since we did. */
+    const takeTurn: Effect.Effect<void, Superseded> = Effect.gen(function*() {
+      while (lock === undefined) {
+        const taken = yield* Effect.sync(() => {
+          try {
+            return Lock.take(options.lock())
+          } catch {
+            // A file system that cannot be written has no cursor either.
+            return { release: () => {} }
+          }
+        })
+        if (Lock.isHeld(taken)) {
+          lock = taken
+          busy = undefined
+        } else {
+          if (busy === undefined) tried.openUnsafe()
+          busy = taken.here ? `process ${taken.pid}` : `process ${taken.pid} on ${taken.host}`
+          yield* Effect.sleep(busyMillis)
         }
-      })
-
-    /** An attempt to start that fails closes what it has opened. */
-    const open = Effect.gen(function*() {
-      const own = yield* Scope.fork(scope)
-      return yield* Scope.provide(
-        Effect.suspend(() =>
-          options.factory({ ...options.context, directory: options.directory(), checkpoint: cursor.checkpoint })
-        ),
-        own
-      ).pipe(Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(own, exit) : Effect.void))
+      }
+      const text = readCursor()
+      if (text === savedText) return
+      savedText = text
+      cursor = fitting(text)
+      saved = cursor
+      inbox.readFromLog()
+      look = true
+      return yield* new Superseded()
     })
 
-    const acknowledge = (to: Backend.Backend, seq: number, offset: number): Effect.Effect<void> =>
-      Effect.gen(function*() {
-        const checkpoint = yield* Effect.result(bounded("checkpoint", () => to.checkpoint))
-        uncertain = checkpoint._tag === "Failure"
-        if (checkpoint._tag === "Failure") yield* failed(checkpoint.failure)
-        cursor = {
-          runId: options.context.runId,
-          offset,
-          seq: Math.max(cursor.seq, seq),
-          checkpoint: checkpoint._tag === "Failure" ? cursor.checkpoint : checkpoint.success
-        }
-        const now = yield* Clock.currentTimeMillis
-        if (now - savedAt >= cursorEveryMillis) yield* save(now)
-      })
+    const giveTurn = Effect.sync(() => {
+      lock?.release()
+      lock = undefined
+    })
 
     /** Without a cursor the backend gets records again that it had: late, but nothing is lost. */
     const save = (now: number): Effect.Effect<void> =>
@@ -301,44 +228,114 @@ export const supervise = (options: {
         if (cursor === saved || uncertain) return Effect.void
         saved = cursor
         savedAt = now
-        return writeCursor(options.cursor(), cursor).pipe(
-          Effect.catch((cause) => failed(new Backend.BackendError({ backend: name, operation: "cursor", cause })))
-        )
+        return Effect.try({
+          try: () => {
+            savedText = Cursor.write(options.cursor(), cursor)
+          },
+          catch: (cause) => new Backend.BackendError({ backend: name, operation: "cursor", cause })
+        }).pipe(Effect.catch(failed))
       })
 
-    const deliver = (to: Backend.Backend, rows: ReadonlyArray<Row>, offset: number): Effect.Effect<void> =>
+    const acknowledge = (to: Backend.Backend, next: Partial<Cursor.Cursor>): Effect.Effect<void> =>
+      Effect.gen(function*() {
+        yield* boundary.works
+        const checkpoint = yield* Effect.result(boundary.call("checkpoint", () => to.checkpoint))
+        uncertain = checkpoint._tag === "Failure"
+        if (checkpoint._tag === "Failure") yield* failed(checkpoint.failure)
+        cursor = {
+          ...cursor,
+          closed: undefined,
+          ...next,
+          runId,
+          checkpoint: checkpoint._tag === "Failure" ? cursor.checkpoint : checkpoint.success
+        }
+        const now = yield* Clock.currentTimeMillis
+        if (now - savedAt >= cursorEveryMillis) yield* save(now)
+      })
+
+    // ---------------------------------------------------------------------------
+    // Calls
+    // ---------------------------------------------------------------------------
+
+    // What the backend opens is closed after everything that is registered from here on, the fiber too.
+    const scope = yield* Effect.acquireRelease(
+      Scope.make(),
+      (scope, exit) =>
+        Effect.andThen(
+          boundary.call("close", () => Scope.close(scope, exit)).pipe(Effect.catch(failed)),
+          giveTurn
+        )
+    )
+
+    /**
+     * Again and again until it succeeds, each time later (to the longest pause), with jitter; at once when the run is
+     * about to end, but not before the server wants it. Others may deliver meanwhile.
+     */
+    const insist = <A>(
+      operation: string,
+      call: () => Effect.Effect<A, Backend.BackendError>
+    ): Effect.Effect<A, Superseded> =>
+      Effect.gen(function*() {
+        for (let pause = firstPauseMillis;; pause = Math.min(pause * 2, longestPauseMillis)) {
+          const result = yield* Effect.result(boundary.call(operation, call))
+          if (result._tag === "Success") return result.success
+          yield* failed(result.failure)
+          yield* restBefore(pause, result.failure)
+        }
+      })
+
+    const restBefore = (pause: number, error: Backend.BackendError): Effect.Effect<void, Superseded> =>
+      Effect.gen(function*() {
+        yield* giveTurn
+        const asked = Math.min(error.retryAfterMillis ?? 0, mostAskedMillis)
+        const jittered = pause * (0.5 + (yield* Random.next))
+        if (asked > 0) yield* Effect.sleep(asked)
+        // The end does not wait for a pause that began before it.
+        const rest = Effect.sleep(Math.max(0, jittered - asked))
+        yield* draining > 0 ? rest : Effect.raceFirst(rest, ending.await)
+        yield* takeTurn
+      })
+
+    /** An attempt to start that fails closes what it has opened. */
+    const open = (into: Scope.Scope) =>
+      Effect.gen(function*() {
+        const own = yield* Scope.fork(into)
+        return yield* Scope.provide(
+          Effect.suspend(() =>
+            options.factory({ ...options.context, directory: options.directory(), checkpoint: cursor.checkpoint })
+          ),
+          own
+        ).pipe(Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(own, exit) : Effect.void))
+      })
+
+    // ---------------------------------------------------------------------------
+    // Records
+    // ---------------------------------------------------------------------------
+
+    const deliver = (
+      to: Backend.Backend,
+      rows: ReadonlyArray<Row>,
+      offset: number
+    ): Effect.Effect<void, Superseded> =>
       Effect.gen(function*() {
         for (let from = 0; from < rows.length; from += maxBatch) {
           const batch = rows.slice(from, from + maxBatch)
           yield* insist("log", () => to.log(batch))
           const whole = from + maxBatch >= rows.length
-          yield* acknowledge(to, batch.at(-1)?.seq ?? 0, whole ? offset : cursor.offset)
+          yield* acknowledge(to, {
+            seq: Math.max(cursor.seq, batch.at(-1)?.seq ?? 0),
+            ...(whole ? { offset } : {})
+          })
         }
-      })
-
-    const deliverQueue = (to: Backend.Backend): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        const rows: Array<Row> = []
-        let offset = cursor.offset
-        let taken = 0
-        for (const chunk of queue) {
-          if (taken > 0 && rows.length + chunk.rows.length > maxBatch) break
-          for (const row of chunk.rows) rows.push(row)
-          offset = chunk.offset
-          taken++
-        }
-        queue = queue.slice(taken)
-        queued -= rows.length
-        return deliver(to, rows, offset)
       })
 
     /**
-     * Delivers the records up to the gap's end from the log. What comes after that in the log is in the queue, or its
+     * Delivers the records up to the gap's end from the log. What comes after that in the log is in the inbox, or its
      * step has not closed yet, so the offset stays before it.
      */
-    const readOn = (to: Backend.Backend): Effect.Effect<void> =>
+    const readOn = (to: Backend.Backend): Effect.Effect<void, Superseded> =>
       Effect.suspend(() => {
-        const until = gap
+        const until = inbox.gap()
         let missing = until - cursor.seq
         return RunLog.rowPages(options.log(), cursor.offset).pipe(
           Stream.takeUntil((page) => (page.rows.at(-1)?.seq ?? 0) >= until),
@@ -354,141 +351,263 @@ export const supervise = (options: {
               `${missing} records of ${options.log()} cannot be read: the ${name} backend does not get them`
             )
           })),
-          Effect.catch((error) =>
+          Effect.catchTag("RunLogError", (cause) =>
             Effect.andThen(
-              failed(new Backend.BackendError({ backend: name, operation: "log", cause: error })),
+              failed(new Backend.BackendError({ backend: name, operation: "log", cause })),
               Effect.sleep(firstPauseMillis)
+            ))
+        )
+      })
+
+    // ---------------------------------------------------------------------------
+    // Outputs
+    // ---------------------------------------------------------------------------
+
+    const hasRecords = (): boolean => cursor.seq < inbox.gap() || inbox.waits()
+
+    /** Gives one thing; sets it aside where trying again is of no use, or when there is no time for it. */
+    const output = (to: Backend.Backend, { at, entry }: Outbox.Item): Effect.Effect<boolean, Superseded> =>
+      Effect.gen(function*() {
+        if (!Outbox.isFor(entry, name)) return true
+        const call = () => Give.give(to, entry, options.directory(), options.history)
+        for (let pause = firstPauseMillis;; pause = Math.min(pause * 2, longestPauseMillis)) {
+          const result = yield* Effect.result(
+            boundary.call(Give.operationOf(entry), call, outputTimeoutMillis)
+          )
+          if (result._tag === "Success") return true
+          yield* failed(result.failure)
+          if (result.failure.permanent === true || draining > 0 || again.includes(at)) return false
+          yield* restBefore(pause, result.failure)
+        }
+      })
+
+    const lookIntoOutbox = (to: Backend.Backend): Effect.Effect<void, Superseded> =>
+      Effect.gen(function*() {
+        const { end, items } = yield* Effect.sync(() => Outbox.read(options.outbox(), cursor.outbox))
+        if (items.length === 0) {
+          look = false
+          if (end > cursor.outbox) cursor = { ...cursor, outbox: end }
+          return
+        }
+        for (let i = 0; i < items.length && !hasRecords();) {
+          const samples = to.wantsSystem ? leadingSamples(items, i) : []
+          const last = items[Math.max(i, i + samples.length - 1)]
+          const item = items[i]
+          if (item === undefined || last === undefined) return
+          if (samples.length > 0) {
+            yield* insist("logSystem", () => to.logSystem(samples))
+            yield* acknowledge(to, { outbox: last.end })
+          } else {
+            const done = item.entry.kind === "system" || (yield* output(to, item))
+            const failed = done ? cursor.failed : [...cursor.failed, item.at]
+            yield* acknowledge(to, { outbox: item.end, failed })
+          }
+          i += Math.max(1, samples.length)
+        }
+      })
+
+    const tryAgain = (to: Backend.Backend): Effect.Effect<void, Superseded> =>
+      Effect.gen(function*() {
+        const [at] = again
+        if (at === undefined) return
+        const item = yield* Effect.sync(() => Outbox.read(options.outbox(), at).items[0])
+        const done = item === undefined || (yield* output(to, item))
+        again = again.filter((other) => other !== at)
+        if (done) yield* acknowledge(to, { failed: cursor.failed.filter((other) => other !== at) })
+      })
+
+    // ---------------------------------------------------------------------------
+    // The fiber
+    // ---------------------------------------------------------------------------
+
+    const begin = (to: Backend.Backend): Effect.Effect<void> =>
+      Effect.gen(function*() {
+        backend = to
+        yield* tried.open
+        if (to.restart) {
+          cursor = { ...Cursor.start, outbox: cursor.outbox, failed: cursor.failed }
+          inbox.readFromLog()
+        }
+        // Before the records, if it can be; a config that is refused does not hold them up.
+        const logConfig = () =>
+          configured
+            ? Effect.void
+            : Effect.map(to.logConfig(options.context.config), () => {
+              configured = true
+            })
+        yield* boundary.call("logConfig", logConfig).pipe(
+          Effect.catch((error) =>
+            failed(error).pipe(
+              Effect.andThen(Effect.sleep(firstPauseMillis)),
+              Effect.andThen(insistQuietly("logConfig", logConfig)),
+              Effect.forkChild
             )
           )
         )
       })
 
-    const work = Effect.gen(function*() {
-      const to = yield* insist("start", () => Effect.onExit(open, () => tried.open))
-      backend = to
-      yield* tried.open
-      if (to.restart) {
-        cursor = start
-        queue = []
-        queued = 0
-        behind = false
-        gap = offered
-      }
-      // Before the records, if it can be; a config that is refused does not hold them up.
-      const logConfig = () =>
-        configured
-          ? Effect.void
-          : Effect.map(to.logConfig(options.context.config), () => {
-            configured = true
-          })
-      yield* bounded("logConfig", logConfig).pipe(
-        Effect.catch((error) =>
-          failed(error).pipe(
-            Effect.andThen(Effect.sleep(firstPauseMillis)),
-            Effect.andThen(insist("logConfig", logConfig)),
-            Effect.forkChild
-          )
-        )
-      )
-      while (true) {
-        if (cursor.seq < gap) yield* readOn(to)
-        else if (queue.length > 0) {
-          yield* Effect.timeoutOption(hurry.await, batchMillis)
-          if (draining === 0) hurry.closeUnsafe()
-          yield* deliverQueue(to)
-        } else if (behind) {
-          // What is offered from now on waits in the queue again.
-          gap = offered
-          behind = false
-        } else {
-          wake.closeUnsafe()
-          caughtUp.openUnsafe()
-          if (cursor === saved) yield* wake.await
-          else if (Option.isNone(yield* Effect.timeoutOption(wake.await, cursorEveryMillis))) {
-            yield* save(yield* Clock.currentTimeMillis)
+    /** Beside the records: who delivers them decides whose turn it is. */
+    const insistQuietly = (operation: string, call: () => Effect.Effect<void, Backend.BackendError>) =>
+      Effect.gen(function*() {
+        for (let pause = firstPauseMillis;; pause = Math.min(pause * 2, longestPauseMillis)) {
+          const result = yield* Effect.result(boundary.call(operation, call))
+          if (result._tag === "Success") return
+          yield* failed(result.failure)
+          yield* Effect.sleep(Math.max(pause * (0.5 + (yield* Random.next)), result.failure.retryAfterMillis ?? 0))
+        }
+      })
+
+    /** One life of the backend: until another process has delivered. */
+    const life = Effect.gen(function*() {
+      const own = yield* Scope.fork(scope)
+      yield* Effect.gen(function*() {
+        yield* takeTurn
+        const to = yield* insist("start", () => Effect.onExit(open(own), () => tried.open))
+        yield* begin(to)
+        while (true) {
+          if (cursor.seq < inbox.gap()) yield* readOn(to)
+          else if (inbox.queued() > 0) {
+            yield* Effect.timeoutOption(hurry.await, batchMillis)
+            if (draining === 0) hurry.closeUnsafe()
+            const { offset, rows } = inbox.take(maxBatch, cursor.offset)
+            yield* deliver(to, rows, offset)
+          } else if (inbox.catchUp()) continue
+          else if (look) yield* lookIntoOutbox(to)
+          else if (again.length > 0) yield* tryAgain(to)
+          else {
+            wake.closeUnsafe()
+            caughtUp.openUnsafe()
+            if (cursor === saved) yield* wake.await
+            else if (Option.isNone(yield* Effect.timeoutOption(wake.await, cursorEveryMillis))) {
+              yield* save(yield* Clock.currentTimeMillis)
+            }
           }
         }
-      }
+      }).pipe(
+        Effect.catchTag("Superseded", () =>
+          Effect.andThen(
+            Effect.sync(() => {
+              backend = undefined
+            }),
+            boundary.call("close", () => Scope.close(own, Exit.void)).pipe(Effect.catch(failed))
+          ))
+      )
     })
-    yield* Effect.forkScoped(work)
+    yield* Effect.forkScoped(Effect.forever(life))
 
-    const delivered = (): Delivered => ({
+    // ---------------------------------------------------------------------------
+    // The end
+    // ---------------------------------------------------------------------------
+
+    const state = Effect.sync((): Delivered => ({
       backend: name,
       seq: cursor.seq,
-      undelivered: Math.max(0, offered - cursor.seq),
-      failures,
-      lastFailure
-    })
+      undelivered: Math.max(0, inbox.offered() - cursor.seq),
+      outputs: Outbox.count(options.outbox(), cursor.outbox, name) + cursor.failed.length,
+      closed: cursor.closed !== undefined,
+      failures: boundary.failures(),
+      lastFailure: boundary.lastFailure(),
+      busy
+    }))
 
     const drain = (timeoutMillis: number): Effect.Effect<Delivered> =>
       Effect.acquireUseRelease(
         Effect.sync(() => {
           draining++
           hurry.openUnsafe()
+          ending.openUnsafe()
         }),
         () =>
           Effect.map(Effect.timeoutOption(caughtUp.await, timeoutMillis), (reached) => {
             hadItsTime = Option.isNone(reached)
           }),
-        () => Effect.sync(() => draining--)
+        () =>
+          Effect.sync(() => {
+            draining--
+            if (draining === 0) ending.closeUnsafe()
+          })
       ).pipe(
         Effect.andThen(Clock.currentTimeMillis),
         Effect.flatMap(save),
-        Effect.andThen(Effect.sync(delivered))
+        Effect.andThen(state)
       )
-
-    const tooLate = (timeoutMillis: number) =>
-      new Backend.BackendError({
-        backend: name,
-        operation: "finish",
-        cause: new Error(`not all outputs were taken within ${timeoutMillis / 1000} s`)
-      })
 
     const attempt: Supervised["attempt"] = (operation, call) =>
       Effect.suspend(() => {
         const to = backend
-        return to === undefined ? Effect.succeed(false) : bounded(operation, () => call(to)).pipe(
+        return to === undefined ? Effect.succeed(false) : boundary.call(operation, () => call(to)).pipe(
           Effect.as(true),
           Effect.catch((error) => Effect.as(failed(error), false))
         )
       })
 
+    const stir = (): void => {
+      caughtUp.closeUnsafe()
+      wake.openUnsafe()
+    }
+
+    const finish: Supervised["finish"] = (state_, timeoutMillis) =>
+      Effect.gen(function*() {
+        const until = (yield* Clock.currentTimeMillis) + timeoutMillis
+        const within = (effect: Effect.Effect<unknown>) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.timeoutOption(effect, Math.max(0, until - now)))
+        if (cursor.failed.length > 0) {
+          again = [...cursor.failed]
+          stir()
+        }
+        const left = yield* drain(hadItsTime ? Math.min(graceMillis, timeoutMillis) : timeoutMillis)
+        if (left.undelivered > 0) return left
+        const to = backend
+        if (to === undefined || lock === undefined) return left
+        // A config that was refused so far gets its last chance before the run is closed.
+        if (!configured) yield* within(attempt("logConfig", (to) => to.logConfig(options.context.config)))
+        yield* within(Effect.gen(function*() {
+          if (!(yield* attempt("finish", (to) => to.finish(state_)))) return
+          yield* acknowledge(to, { closed: state_ })
+        }))
+        yield* save(yield* Clock.currentTimeMillis)
+        return yield* state
+      })
+
     return {
       name,
       backend: Effect.andThen(
-        Effect.timeoutOption(tried.await, callTimeoutMillis),
+        Effect.timeoutOption(tried.await, Boundary.callTimeoutMillis),
         Effect.sync(() => backend)
       ),
       offer: (rows, offset) => {
-        const last = rows.at(-1)
-        if (last === undefined) return
-        offered = Math.max(offered, last.seq)
-        if (behind || queued + rows.length > maxQueued) behind = true
-        else {
-          queue.push({ rows, offset })
-          queued += rows.length
-        }
-        if (behind || queued >= batchEnough) hurry.openUnsafe()
-        caughtUp.closeUnsafe()
-        wake.openUnsafe()
+        if (rows.length === 0) return
+        if (inbox.offer(rows, offset)) hurry.openUnsafe()
+        stir()
+      },
+      look: () => {
+        look = true
+        stir()
       },
       attempt,
-      drain,
-      finish: (state, timeoutMillis, outputs) =>
+      move: (directory) =>
         Effect.gen(function*() {
-          const until = (yield* Clock.currentTimeMillis) + timeoutMillis
-          const within = (effect: Effect.Effect<unknown>) =>
-            Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.timeoutOption(effect, Math.max(0, until - now)))
-          const left = yield* drain(hadItsTime ? Math.min(graceMillis, timeoutMillis) : timeoutMillis)
-          if (left.undelivered > 0) return left
-          // A config that was refused so far gets its last chance before the run is closed.
-          if (!configured) yield* within(attempt("logConfig", (to) => to.logConfig(options.context.config)))
-          const given = yield* within(
-            Effect.forEach(outputs, ({ give, operation }) => attempt(operation, give), { discard: true })
-          )
-          if (Option.isNone(given)) yield* failed(tooLate(timeoutMillis))
-          yield* within(attempt("finish", (to) => to.finish(state)))
-          return delivered()
-        })
+          yield* attempt("move", (to) => to.move(directory))
+          // The lock is where the run was.
+          yield* giveTurn
+          yield* Effect.ignore(takeTurn)
+        }),
+      drain,
+      finish,
+      state
     }
   })
+
+/** However long a server wants to be left alone. */
+const mostAskedMillis = 3_600_000
+
+/** Samples of the machine that stand together. */
+const leadingSamples = (items: ReadonlyArray<Outbox.Item>, from: number): ReadonlyArray<Backend.Sample> => {
+  const samples: Array<Backend.Sample> = []
+  for (let i = from; i < items.length && samples.length < maxSamples; i++) {
+    const entry = items[i]?.entry
+    if (entry?.kind !== "system") break
+    samples.push({ seq: entry.seq, timestamp: entry.timestamp, metrics: entry.metrics })
+  }
+  return samples
+}

@@ -15,6 +15,7 @@ const run: RunDirectory.Run = {
   runId: "r1",
   runName: "first",
   projectName: "p",
+  projectGiven: true,
   createdAt: 12.5,
   state: "running",
   backends: ["csv"],

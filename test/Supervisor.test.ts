@@ -6,12 +6,14 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Backend from "../src/Backend.ts"
 import * as Backends from "../src/history/Backends.ts"
+import * as Outbox from "../src/Outbox.ts"
 import type { Row } from "../src/Row.ts"
 import * as RunDirectory from "../src/RunDirectory.ts"
 import * as RunLog from "../src/RunLog.ts"
@@ -43,6 +45,7 @@ const context = (directory: string, runId = "r1") => ({
   runId,
   runName: undefined,
   projectName: "p",
+  projectGiven: true,
   directory,
   config: { lr: 1 },
   keys: [],
@@ -88,6 +91,9 @@ const open = (directory: string, runId = "r1"): Effect.Effect<Run, RunLog.RunLog
           directory: () => directory,
           log: () => path,
           cursor: () => RunDirectory.cursorPath(path, name),
+          lock: () => RunDirectory.deliveryLockPath(path, name),
+          outbox: () => RunDirectory.outboxPath(path),
+          history: () => Effect.succeed({ columns: ["step"], rows: Stream.make([1]) }),
           lastSeq: writer.lastSeq
         }),
       append,
@@ -146,8 +152,17 @@ const warnings = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return Effect.map(Effect.provide(effect, Logger.layer([logger])), (result) => ({ lines, result }))
   })
 
-const cursorOf = (path: string): Omit<Supervisor.Cursor, "checkpoint"> & { readonly checkpoint?: unknown } =>
-  JSON.parse(Fs.readFileSync(path, "utf8"))
+/** How far records have come by a cursor. */
+const cursorOf = (path: string): Pick<Supervisor.Cursor, "runId" | "offset" | "seq" | "checkpoint"> => {
+  const { failed: _failed, outbox: _outbox, ...cursor } = JSON.parse(Fs.readFileSync(path, "utf8"))
+  return cursor
+}
+
+/** Puts something into the outbox. */
+const put = (run: Run, to: Supervisor.Supervised, entries: ReadonlyArray<Outbox.Entry>): void => {
+  Outbox.append(RunDirectory.outboxPath(run.path), entries)
+  to.look()
+}
 
 const boom = () => {
   throw new Error("boom")
@@ -190,6 +205,9 @@ describe("a backend", () => {
         backend: "mine",
         seq: 16_507,
         undelivered: 0,
+        outputs: 0,
+        closed: false,
+        busy: undefined,
         failures: 0,
         lastFailure: undefined
       })
@@ -245,7 +263,7 @@ describe("a backend", () => {
           yield* TestClock.adjust(1000)
         }
         assert.deepStrictEqual(good.seqs(), upTo(100))
-        const fiber = yield* Effect.forkChild(bad.finish("finished", 5000, []))
+        const fiber = yield* Effect.forkChild(bad.finish("finished", 5000))
         yield* TestClock.adjust(5000)
         const left = fiber.pollUnsafe()
         if (left === undefined || Exit.isFailure(left)) throw new Error("not finished in time")
@@ -754,16 +772,14 @@ describe("the end", () => {
       const { result } = yield* warnings(Effect.gen(function*() {
         const supervised = yield* run.supervise(mine.factory)
         run.record([supervised], 3)
+        put(run, supervised, [{ kind: "artifacts", paths: [] }, { kind: "image", name: "a", path: "b" }])
         return yield* within(
           10_000,
-          supervised.finish("killed", 10_000, [
-            { operation: "logArtifacts", give: (backend) => backend.logArtifacts([]) },
-            { operation: "logImage", give: (backend) => backend.logImage("a", "b") }
-          ])
+          supervised.finish("killed", 10_000)
         )
       }))
       assert.deepStrictEqual(calls, ["log 3", "image a", "finish killed"])
-      assert.deepInclude(result, { seq: 3, undelivered: 0, failures: 1 })
+      assert.deepInclude(result, { seq: 3, undelivered: 0, outputs: 1, closed: true })
     }))
 
   it.effect("finish ends in time, however many outputs are not taken", () =>
@@ -774,18 +790,14 @@ describe("the end", () => {
         const mine = keeping({ logImage: () => hang, finish: () => hang })
         const supervised = yield* Scope.provide(run.supervise(mine.factory), scope)
         run.record([supervised], 3)
-        const images = Array.from({ length: 500 }, () => ({
-          operation: "logImage",
-          give: (backend: Backend.Backend) => backend.logImage("a", "b")
-        }))
+        put(run, supervised, Array.from({ length: 500 }, () => ({ kind: "image", name: "a", path: "b" })))
         const { result } = yield* warnings(Effect.gen(function*() {
-          const fiber = yield* Effect.forkChild(supervised.finish("finished", 20_000, images))
+          const fiber = yield* Effect.forkChild(supervised.finish("finished", 20_000))
           yield* TestClock.adjust(20_000)
           return fiber.pollUnsafe()
         }))
         if (result === undefined || Exit.isFailure(result)) throw new Error("not finished in time")
-        assert.deepInclude(result.value, { seq: 3, undelivered: 0 })
-        assert.isAbove(result.value.failures, 0)
+        assert.deepInclude(result.value, { seq: 3, undelivered: 0, outputs: 500, closed: false })
         const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         yield* TestClock.adjust(30_000)
         yield* Fiber.join(closing)
@@ -799,7 +811,7 @@ describe("the end", () => {
       const mine = keeping({ log: () => Effect.fail("away"), finish: () => void finished++ })
       const supervised = yield* run.supervise(mine.factory)
       run.record([supervised], 3)
-      assert.deepInclude(yield* within(1000, supervised.finish("finished", 1000, [])), { undelivered: 3 })
+      assert.deepInclude(yield* within(1000, supervised.finish("finished", 1000)), { undelivered: 3 })
       assert.strictEqual(finished, 0)
     }))
 
@@ -831,7 +843,7 @@ describe("Tracker", () => {
       context: context(directory),
       directory: () => directory,
       log: () => path,
-      cursor: (name) => RunDirectory.cursorPath(path, name),
+      history: () => Effect.succeed({ columns: ["step"], rows: Stream.make([1]) }),
       lastSeq: 0
     })
   }
@@ -868,10 +880,13 @@ describe("Tracker", () => {
         yield* open(directory)
         const tracker = yield* make(directory, [entry("bad", bad.factory), entry("good", good.factory)])
         yield* TestClock.adjust(1)
-        yield* tracker.logImage("loss", "loss.png")
+        Fs.writeFileSync(Path.join(directory, "sample.png"), "pixels")
+        yield* tracker.logImage("loss", Path.join(directory, "sample.png"))
+        yield* TestClock.adjust(1)
         assert.deepStrictEqual(yield* tracker.files, ["x.csv"])
         const finished = yield* within(1000, tracker.finish("finished", 1000))
-        assert.deepStrictEqual(finished.map((one) => [one.backend, one.failures]), [["bad", 1], ["good", 0]])
+        assert.deepStrictEqual(finished.map((one) => [one.backend, one.failures]), [["bad", 2], ["good", 0]])
+        assert.deepStrictEqual(finished.map((one) => [one.outputs, one.closed]), [[1, true], [0, true]])
       }))
       assert.deepStrictEqual(images, ["loss"])
     }))

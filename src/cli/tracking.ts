@@ -138,7 +138,7 @@ const open = (
     if ((options.resume || options.overwrite) && options.outdir === undefined) {
       return yield* usage(`--${options.resume ? "resume" : "overwrite"} needs --outdir: which run?`)
     }
-    const projectName = options.project ?? project
+    const projectName = options.project ?? History.projectFrom(yield* History.environment, project, undefined)
     const runId = yield* History.makeRunId
     const outdir = options.outdir ?? Path.join("outputs", projectName.replaceAll(/[^\w.-]/g, "_"), runId)
     // A log without a record is what a run leaves that never began: nothing is lost by taking its place.
@@ -153,7 +153,8 @@ const open = (
     return yield* History.make({
       ...(there ? {} : { runId }),
       outdir,
-      projectName: options.project ?? (there ? undefined : project),
+      projectName: options.project,
+      defaultProject: project,
       runName: options.runName,
       exists: options.resume ? "append" : options.overwrite ? "overwrite" : "fail",
       backends: options.backends,

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -21,9 +22,11 @@ import * as RunDirectory from "../RunDirectory.ts"
 import * as RunLog from "../RunLog.ts"
 import * as Secrets from "../Secrets.ts"
 import * as Summary from "../Summary.ts"
+import * as Supervisor from "../Supervisor.ts"
 import * as Tracker from "../Tracker.ts"
 import { version } from "../version.ts"
 import * as Backends from "./Backends.ts"
+import { here } from "./Environment.ts"
 import { type History, type MakeError, type Options, RecordError, type Tracked, type UpdateError } from "./Model.ts"
 import { check, checkFinalize } from "./Options.ts"
 import * as Place from "./Place.ts"
@@ -58,7 +61,7 @@ import { leading, none } from "./Tracked.ts"
  */
 export const make = (options: Options = {}): Effect.Effect<History, MakeError, Scope.Scope> =>
   Effect.gen(function*() {
-    const environment = options.environment ?? process.env
+    const environment = options.environment ?? (yield* here)
     const startedAt = yield* Place.now
     yield* check(options)
     const place = yield* Place.locate(options)
@@ -101,7 +104,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       format: RunLog.formatVersion,
       runId,
       runName: options.runName ?? resumed?.runName ?? null,
-      projectName: options.projectName ?? resumed?.projectName ?? Place.projectFrom(environment, process.argv[1]),
+      projectName: options.projectName ?? resumed?.projectName ??
+        Place.projectFrom(environment, options.defaultProject, process.argv[1]),
+      projectGiven: options.projectName !== undefined || (resumed?.projectGiven ?? false),
       createdAt: resumed?.createdAt ?? startedAt,
       state: "running",
       backends: [...new Set([...(resumed?.backends ?? []), ...entries.map((entry) => entry.name)])],
@@ -131,6 +136,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         runId,
         runName: run.runName ?? undefined,
         projectName: run.projectName,
+        projectGiven: run.projectGiven,
         config,
         keys: options.keys ?? [],
         environment,
@@ -140,8 +146,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       },
       directory: () => directory,
       log: () => logPath,
-      cursor: (backend) => RunDirectory.cursorPath(logPath, backend),
-      lastSeq: writer.lastSeq
+      history: () => Finalize.historyTable(logPath),
+      lastSeq: writer.lastSeq,
+      hasOthers: run.backends.length > entries.length
     }))
 
     const formatter = Summary.make({
@@ -220,7 +227,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         const timeout = (finalizing.finishTimeout ?? 60) * 1000
         const state = finalizing.state ?? "finished"
         yield* recorder.close
+        const from = yield* Clock.currentTimeMillis
         const delivered = yield* tracker.drain(timeout)
+        const waited = (yield* Clock.currentTimeMillis) - from
         const origin = yield* Fiber.join(provenance)
         yield* Scope.close(writing, Exit.void)
         const target = yield* Place.chooseTarget(finalizing, directory, runId)
@@ -239,11 +248,12 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           keys: options.keys ?? [],
           report: (options.reportEnabled ?? true) && (finalizing.report ?? true),
           tracker,
-          finishTimeoutMillis: timeout,
+          // Of the time that backends get, what they have not had.
+          finishTimeoutMillis: Math.max(leastMillis, timeout - waited),
           refused: finalizing.refused ?? 0
         })
         yield* RunDirectory.writeRun(logPath, run)
-        const undelivered = result.delivered.filter((backend) => backend.undelivered > 0)
+        const undelivered = result.delivered.filter((backend) => !Supervisor.isComplete(backend))
         yield* journal.write("run finalized", { runId, state, records: result.rows, undelivered })
         return { ...result, files: [...result.files, Path.resolve(journal.path())], runId, undelivered }
       }))
@@ -285,6 +295,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
 const forgetCursors = (logPath: string, backends: ReadonlyArray<string>): Effect.Effect<void> =>
   Effect.sync(() => {
     for (const backend of backends) Fs.rmSync(RunDirectory.cursorPath(logPath, backend), { force: true })
+    Fs.rmSync(RunDirectory.outboxPath(logPath), { force: true })
   })
 
 /** Where the run comes from: kept from its first start, else collected here and now. */
@@ -312,6 +323,9 @@ const chooseReducer = (
     ? Effect.succeed(Reducer.local)
     : Effect.map(Effect.serviceOption(Reducer.Reducer), Option.getOrElse(() => Reducer.local))
 }
+
+/** So long backends get after the outputs are made, even if records took all of their time. */
+const leastMillis = 1000
 
 /** How long backends get when a run is closed without being finalized. */
 const closeMillis = 10_000

@@ -24,7 +24,7 @@ import type { Tracker } from "../Tracker.ts"
  * How a run is recorded. All optional.
  *
  * - `projectName`, `runName`, `runId`: who the run is. The project is else WB_PROJECT, WANDB_PROJECT, WB_PROJECT_NAME,
- *   or derived from the script; the id is else made from the time and four random characters.
+ *   `defaultProject`, or derived from the script; the id is else made from the time and four random characters.
  * - `outdir`: the run's directory. Without it the log is `<reportDir>/<run id>/<run id>.jsonl` until `finalize`.
  * - `jsonlPath`: where the log is instead. `exists` says what becomes of one that is there: `append` goes on with it,
  *   `overwrite` replaces it, `fail` refuses. `jsonlOverwrite` is the reference's name for the first two.
@@ -41,6 +41,7 @@ import type { Tracker } from "../Tracker.ts"
  */
 export interface Options {
   readonly projectName?: string | undefined
+  readonly defaultProject?: string | undefined
   readonly runName?: string | undefined
   readonly runId?: string | undefined
   readonly outdir?: string | undefined

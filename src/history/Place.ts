@@ -50,10 +50,15 @@ export const locate = (options: Options): Effect.Effect<Place> =>
     }
   })
 
-/** The project of a run that does not say: from the environment, else `parent.script`. */
-export const projectFrom = (environment: Environment, script: string | undefined): string => {
+/** The project of a run that does not say: from the environment, else the default, else `parent.script`. */
+export const projectFrom = (
+  environment: Environment,
+  byDefault: string | undefined,
+  script: string | undefined
+): string => {
   const given = environment["WB_PROJECT"] || environment["WANDB_PROJECT"] || environment["WB_PROJECT_NAME"]
   if (given !== undefined && given !== "") return given
+  if (byDefault !== undefined) return byDefault
   const path = Path.resolve(script ?? "run")
   return `${Path.basename(Path.dirname(path))}.${Path.basename(path, Path.extname(path))}`
 }

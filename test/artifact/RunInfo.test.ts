@@ -32,6 +32,7 @@ const run: Run = {
   runId: "run-1",
   runName: null,
   projectName: "project",
+  projectGiven: true,
   createdAt: 1000,
   state: "finished",
   backends: ["csv", "wandb"],

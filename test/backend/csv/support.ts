@@ -71,6 +71,7 @@ export const start = (path: string, checkpoint?: unknown, keys: ReadonlyArray<st
     runId: "run",
     runName: undefined,
     projectName: "project",
+    projectGiven: true,
     directory: path,
     config: {},
     keys,
