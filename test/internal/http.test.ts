@@ -544,7 +544,8 @@ const proxy = Effect.gen(function*() {
     const [host, port] = (incoming.url ?? "").split(":")
     const onward = Net.connect(Number(port), host, () => {
       socket.write("HTTP/1.1 200 OK\r\n\r\n")
-      socket.pipe(onward).pipe(socket)
+      socket.pipe(onward)
+      onward.pipe(socket)
     })
     onward.on("error", () => socket.destroy())
     socket.on("error", () => onward.destroy())
