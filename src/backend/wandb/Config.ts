@@ -8,6 +8,7 @@
  * @since 0.2.0
  */
 import type * as Backend from "../../Backend.ts"
+import * as Secrets from "../../Secrets.ts"
 
 /**
  * The keys of a configuration with their values as JSON text. Given facts, they are among them.
@@ -62,3 +63,28 @@ export const text = (value: unknown): string | undefined =>
 
 /** TypeScript does not know it yet. */
 const rawJson: (text: string) => unknown = Reflect.get(JSON, "rawJSON")
+
+/**
+ * What is known of an object that is watched: its class, and what it says of itself, which is a model's layers where
+ * it says anything.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const watched = (object: unknown, options: Backend.Config = {}): Backend.Config => {
+  const own = typeof object === "object" && object !== null
+    ? { class: object.constructor?.name ?? "Object", ...description(object) }
+    : { description: String(object).slice(0, mostDescribed) }
+  return Object.keys(options).length === 0 ? own : { ...own, options }
+}
+
+const description = (object: object): Backend.Config => {
+  try {
+    const text = object.toString === Object.prototype.toString ? JSON.stringify(object) : String(object)
+    return { description: Secrets.maskText(text).slice(0, mostDescribed) }
+  } catch {
+    return {}
+  }
+}
+
+const mostDescribed = 20_000

@@ -117,6 +117,22 @@ const underscore = 0x5f
 const letterS = 0x73
 const reserved = /^(?:step|_step|_timestamp|_runtime|_wandb)_*$/
 
+/**
+ * The key of an image. A plot is called like the metric it shows, whose place it must not take.
+ *
+ * @category lines
+ * @since 0.2.0
+ */
+export const imageKey = (name: string): string => `images/${name}`
+
+/**
+ * The key of a table.
+ *
+ * @category lines
+ * @since 0.2.0
+ */
+export const tableKey = (name: string): string => `tables/${name}`
+
 // -----------------------------------------------------------------------------
 // Values
 // -----------------------------------------------------------------------------
