@@ -71,7 +71,8 @@ export interface Supervised {
 
 /**
  * How far a backend has come: `undelivered` counts the records that it has not acknowledged, `outputs` the tables,
- * images and other things. `closed`: whether the run is closed there. `busy` says which other process delivers to it.
+ * images and other things. `closed`: whether the run is closed there. `busy` says which other process delivers to it,
+ * `permanent` that it cannot start as things are (no credentials, say), and is not waited for.
  *
  * @category models
  * @since 0.1.0
@@ -85,6 +86,7 @@ export interface Delivered {
   readonly failures: number
   readonly lastFailure: string | undefined
   readonly busy: string | undefined
+  readonly permanent: boolean
 }
 
 /**
@@ -180,6 +182,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
     let again: Array<number> = options.context.live ? [] : [...cursor.failed]
     // Whether it was waited for in vain: the end of a run does not wait for it twice.
     let hadItsTime = false
+    let permanent = false
 
     const { failed } = boundary
 
@@ -261,9 +264,11 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
     const scope = yield* Effect.acquireRelease(
       Scope.make(),
       (scope, exit) =>
-        Effect.andThen(
-          boundary.call("close", () => Scope.close(scope, exit)).pipe(Effect.catch(failed)),
-          giveTurn
+        boundary.call("close", () => Scope.close(scope, exit)).pipe(
+          Effect.catch(failed),
+          Effect.andThen(Clock.currentTimeMillis),
+          Effect.flatMap((now) => lock === undefined ? Effect.void : save(now)),
+          Effect.andThen(giveTurn)
         )
     )
 
@@ -420,9 +425,18 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
     // The fiber
     // ---------------------------------------------------------------------------
 
+    /** Nobody waits for what will not come. */
+    const cannot = (error: Backend.BackendError) =>
+      Effect.sync(() => {
+        permanent = error.permanent === true
+        if (permanent) caughtUp.openUnsafe()
+      })
+
     const begin = (to: Backend.Backend): Effect.Effect<void> =>
       Effect.gen(function*() {
         backend = to
+        permanent = false
+        caughtUp.closeUnsafe()
         yield* tried.open
         if (to.restart) {
           cursor = { ...Cursor.start, outbox: cursor.outbox, failed: cursor.failed }
@@ -462,7 +476,10 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
       const own = yield* Scope.fork(scope)
       yield* Effect.gen(function*() {
         yield* takeTurn
-        const to = yield* insist("start", () => Effect.onExit(open(own), () => tried.open))
+        const to = yield* insist(
+          "start",
+          () => Effect.onExit(open(own), () => tried.open).pipe(Effect.tapError(cannot))
+        )
         yield* begin(to)
         while (true) {
           if (cursor.seq < inbox.gap()) yield* readOn(to)
@@ -507,7 +524,8 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
       closed: cursor.closed !== undefined,
       failures: boundary.failures(),
       lastFailure: boundary.lastFailure(),
-      busy
+      busy,
+      permanent
     }))
 
     const drain = (timeoutMillis: number): Effect.Effect<Delivered> =>
@@ -542,7 +560,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
       })
 
     const stir = (): void => {
-      caughtUp.closeUnsafe()
+      if (!permanent) caughtUp.closeUnsafe()
       wake.openUnsafe()
     }
 

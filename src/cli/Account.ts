@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
-import { type History, type Lines, type Supervisor, TerminalPlot } from "../index.ts"
+import { type History, type Lines, type Rank, type Supervisor, Sync, TerminalPlot } from "../index.ts"
 import { plotColumns, type Screen } from "./Screen.ts"
 
 // -----------------------------------------------------------------------------
@@ -136,15 +136,47 @@ export const undelivered = (
   delivered: ReadonlyArray<Supervisor.Delivered>,
   directory: string
 ): ReadonlyArray<string> => {
-  const left = delivered.filter((backend) => backend.undelivered > 0)
+  const left = delivered.filter((backend) => backend.undelivered > 0 || backend.outputs > 0)
   return left.length === 0 ? [] : [
-    ...left.map((backend) =>
-      `not delivered to ${backend.backend}: ${plural(backend.undelivered, "record")}` +
-      (backend.lastFailure === undefined ? "" : ` (${backend.lastFailure})`)
-    ),
-    `deliver: ezpz-stream finalize ${quoted(directory)}`
+    ...left.map((backend) => `not delivered to ${backend.backend}: ${missing(backend)}${because(backend)}`),
+    `deliver: ezpz-stream sync ${quoted(directory)}`
   ]
 }
+
+/** How far a run's backends have come after a sync. */
+export const synced = (result: Sync.Result, quiet: boolean): ReadonlyArray<string> => {
+  const { delivered, directory, records, running, unknown } = result
+  const name = Path.relative("", directory) || "."
+  const done = delivered.filter((backend) => Sync.isDone(backend, running))
+  const left = delivered.filter((backend) => !done.includes(backend))
+  return [
+    ...(quiet || done.length === 0
+      ? []
+      : [
+        `${name}: ${done.map(({ backend }) => backend).join(", ")} ${done.length === 1 ? "has" : "have"} ` +
+        `all of ${plural(records, "record")}${running ? " so far; the run goes on" : ""}`
+      ]),
+    ...left.map((backend) =>
+      backend.busy === undefined
+        ? `${name}: ${backend.backend} lacks ${missing(backend)}${because(backend)}`
+        : `${name}: ${backend.busy} is delivering to ${backend.backend} now, ${missing(backend)} to go`
+    ),
+    ...(left.some((backend) => backend.busy === undefined) ? [`again: ezpz-stream sync ${quoted(name)}`] : []),
+    ...unknown.map((backend) => `${name}: ${backend} is known only to the program that recorded the run`),
+    ...(quiet || delivered.length + unknown.length > 0 ? [] : [`${name}: the run has no backends`])
+  ]
+}
+
+const missing = ({ closed, outputs, undelivered }: Supervisor.Delivered): string => {
+  const parts = [
+    ...(undelivered > 0 ? [plural(undelivered, "record")] : []),
+    ...(outputs > 0 ? [`${plural(outputs, "output")} (plots, tables, files)`] : [])
+  ]
+  return parts.length > 0 ? parts.join(" and ") : closed ? "nothing" : "the end of the run"
+}
+
+const because = ({ failures, lastFailure }: Supervisor.Delivered): string =>
+  lastFailure === undefined ? "" : ` (${lastFailure}${failures > 1 ? `; ${n(failures)} failed tries` : ""})`
 
 /** A path as a shell takes it. */
 export const quoted = (path: string): string =>
@@ -161,11 +193,12 @@ const mostShown = 2
 export const showPlots = (
   finished: History.Finalized | undefined,
   screen: Screen["Service"],
-  quiet: boolean
+  quiet: boolean,
+  environment: Rank.Environment
 ): Effect.Effect<void> => {
-  const wanted = process.env["EZPZ_TPLOT_STDOUT"]
+  const wanted = environment["EZPZ_TPLOT_STDOUT"]
   if (finished === undefined || wanted === "0" || (wanted !== "1" && (quiet || !screen.isTerminal))) return Effect.void
-  const { options } = TerminalPlot.optionsFromEnv(process.env)
+  const { options } = TerminalPlot.optionsFromEnv(environment)
   const drawn = finished.series.filter((series) => series.drawn)
   const shown = wanted === "1" ? drawn : drawn.slice(0, mostShown)
   return Effect.forEach(shown, (series) =>

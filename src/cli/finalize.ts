@@ -8,9 +8,6 @@ import type { OutputOptions } from "./options.ts"
 import { Screen } from "./Screen.ts"
 import { showPhase } from "./tracking.ts"
 
-/** Backends that only write files beside the log, and may be brought up to date without asking. */
-const local = new Set(["csv"])
-
 export const handler = (path: string, options: OutputOptions) =>
   Effect.gen(function*() {
     const screen = yield* Screen
@@ -18,12 +15,14 @@ export const handler = (path: string, options: OutputOptions) =>
     if (!(yield* RunLog.isLog(logPath))) {
       return yield* usage(`${path} is not a run's log. To track its records: ezpz-stream ${Account.quoted(path)}`)
     }
+    const environment = yield* History.environment
     const run = yield* RunDirectory.readRun(logPath)
     const history = yield* History.make({
       jsonlPath: logPath,
       outdir: Path.dirname(logPath),
       exists: "append",
-      backends: run?.backends.filter((name) => local.has(name)) ?? []
+      environment,
+      backends: run?.backends.filter((name) => History.localBackends.has(name)) ?? []
     })
     const finished = yield* history.finalize({
       warmup: options.warmup,
@@ -33,7 +32,7 @@ export const handler = (path: string, options: OutputOptions) =>
       state: run === undefined || run.state === "running" ? "killed" : run.state
     }).pipe(Effect.provideService(Finalize.Progress, showPhase(screen)))
     screen.clearProgress()
-    yield* Account.showPlots(finished, screen, false)
+    yield* Account.showPlots(finished, screen, false, environment)
     const lines = [
       ...Account.written(finished, history, !options.noPlots),
       ...Account.undelivered(finished.delivered, finished.directory)

@@ -15,7 +15,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { version } from "../version.ts"
 import { ExitWith, type Signal, signalCode } from "./Exit.ts"
-import { outputFlags, runArgument, trackFlags } from "./options.ts"
+import { outputFlags, runArgument, syncFlags, trackFlags } from "./options.ts"
 import * as Screen from "./Screen.ts"
 import * as Signals from "./Signals.ts"
 
@@ -94,6 +94,28 @@ const finalize = Command.make(
   ])
 )
 
+const sync = Command.make(
+  "sync",
+  {
+    runs: Argument.String("RUN").pipe(
+      Argument.withDescription("A run's directory, or its metrics.jsonl"),
+      Argument.variadic({ min: 1 })
+    ),
+    ...syncFlags
+  },
+  ({ runs, ...options }) =>
+    Effect.promise(() => import("./sync.ts")).pipe(
+      Effect.flatMap((syncing) => end(syncing.handler(runs, options)))
+    )
+).pipe(
+  Command.withDescription("Deliver what the backends of runs have not acknowledged; may be repeated and interrupted"),
+  Command.withExamples([
+    { command: "ezpz-stream sync outputs/demo/20261123-134512-k3f9", description: "After a server was away" },
+    { command: "ezpz-stream sync outputs/demo/*", description: "Several runs" },
+    { command: "WANDB_MODE=online ezpz-stream sync runs/a", description: "A run that was recorded offline" }
+  ])
+)
+
 const plot = Command.make("plot", {
   run: Argument.String("RUN|LOG").pipe(
     Argument.withDescription("A run's directory, its log, or any file of JSON lines")
@@ -121,7 +143,7 @@ const doctor = Command.make(
   Command.withDescription("Say what is found: rank, launcher, transport, GPU, backends, credentials (not their values)")
 )
 
-const cli = root.pipe(Command.withSubcommands([run, finalize, plot, doctor]))
+const cli = root.pipe(Command.withSubcommands([run, finalize, sync, plot, doctor]))
 
 /** Wrong usage is told in a line or two; the whole help is a command away. */
 const presenter: CliOutput.Presenter = {
@@ -152,15 +174,6 @@ const services = Layer.mergeAll(
   CliOutput.layerPresenter(presenter)
 )
 
-/** What the shell has set is not overridden. */
-function loadDotenv(): void {
-  try {
-    process.loadEnvFile(".env")
-  } catch {
-    // There is none, or it cannot be read.
-  }
-}
-
 const codeOf = (cause: Cause.Cause<unknown>, interruptedBy: Signal | undefined): number => {
   if (Cause.hasInterruptsOnly(cause)) return interruptedBy === undefined ? 130 : signalCode(interruptedBy)
   const error = Cause.squash(cause)
@@ -190,7 +203,6 @@ const hasNoDirectory = (): boolean => {
 const isUsage = (error: unknown): boolean =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "ShowHelp"
 
-loadDotenv()
 let interruptedBy: Signal | undefined
 const main = Effect.runFork(
   Command.runWith(cli, { version })(process.argv.slice(2)).pipe(

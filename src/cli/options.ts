@@ -37,7 +37,7 @@ export const outputFlags = {
 export const trackFlags = {
   backends: optional(
     Flag.String("backends").pipe(Flag.withMetavar("NAMES")),
-    "Where records go: csv, or none; several with commas (default: $EZPZ_TRACKER_BACKENDS)"
+    "Where records go: wandb, mlflow, csv, or none; several with commas (default: $EZPZ_TRACKER_BACKENDS)"
   ),
   outdir: optional(
     Flag.String("outdir").pipe(Flag.withAlias("o"), Flag.withMetavar("DIR")),
@@ -82,8 +82,25 @@ export const trackFlags = {
   resume: toggle("resume", "Go on with the run that is in --outdir"),
   overwrite: toggle("overwrite", "Replace the run that is in --outdir"),
   noFinalize: toggle("no-finalize", "Leave datasets, plots and the report to `ezpz-stream finalize`"),
+  finishTimeout: optional(
+    number("finish-timeout", "SECONDS", "a number of seconds", (n) => n >= 0),
+    "How long backends are waited for at the end (60)"
+  ),
   fsync: toggle("fsync", "Wait for the disk at every write, so that records survive a loss of power"),
   ...outputFlags
+}
+
+/** How runs are delivered later. */
+export const syncFlags = {
+  backends: optional(
+    Flag.String("backends").pipe(Flag.withMetavar("NAMES")),
+    "Deliver to these, not to the ones the run had"
+  ),
+  patience: optional(
+    number("patience", "SECONDS", "a number of seconds", (n) => n >= 0),
+    "Give a backend up that has come no further for so long (60)"
+  ),
+  quiet: trackFlags.quiet
 }
 
 type Given<Flags> = { readonly [K in keyof Flags]: Flags[K] extends Flag.Flag<infer A> ? A : never }

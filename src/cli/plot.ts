@@ -6,6 +6,7 @@ import {
   Columns,
   Finalize,
   Fold,
+  History,
   Lines,
   Metrics,
   type Row,
@@ -48,7 +49,7 @@ export const handler = (
           (known.length > 20 ? ` and ${known.length - 20} more` : "")
       )
     }
-    const { notes, options: style } = TerminalPlot.optionsFromEnv(process.env)
+    const { notes, options: style } = TerminalPlot.optionsFromEnv(yield* History.environment)
     yield* screen.error(notes.map((note) => `${note}\n`).join(""))
     if (drawn.length === 0) yield* screen.error(`There are no numeric metrics in ${path}.\n`)
     for (const [i, one] of drawn.entries()) {

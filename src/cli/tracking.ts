@@ -15,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { type Backend, Finalize, History, Lines, Metrics, RunDirectory } from "../index.ts"
+import { type Backend, Finalize, History, Lines, Metrics, type Rank, RunDirectory } from "../index.ts"
 import * as Account from "./Account.ts"
 import { type ExitWith, failure, type Signal, signalCode, usage } from "./Exit.ts"
 import type { Input } from "./Input.ts"
@@ -47,7 +47,8 @@ export const track = (
   Effect.gen(function*() {
     const screen = yield* Screen
     const signals = yield* Signals
-    const history = yield* open(options, source.project)
+    const environment = yield* History.environment
+    const history = yield* open(options, source.project, environment)
     if (history.resumedAt > 0) {
       yield* screen.error(`Going on with run ${history.runId} after record ${history.resumedAt}\n`)
     }
@@ -74,16 +75,18 @@ export const track = (
         plots: !options.noPlots,
         allPlots: options.allPlots,
         state,
+        finishTimeout: options.finishTimeout,
         refused: tally.refused
       }).pipe(
         Effect.provideService(Finalize.Progress, options.quiet ? () => {} : showPhase(screen)),
         Effect.exit
       )
     const finished = folding !== undefined && Exit.isSuccess(folding) ? folding.value : undefined
-    const delivered = finished?.delivered ?? (yield* history.tracker.drain(finishMillis))
+    const delivered = finished?.delivered ??
+      (yield* history.tracker.drain((options.finishTimeout ?? finishSeconds) * 1000))
     screen.clearProgress()
     // The account comes last: plots may fill the screen.
-    yield* Account.showPlots(finished, screen, options.quiet)
+    yield* Account.showPlots(finished, screen, options.quiet, environment)
     yield* screen.error(
       Account.render({ tally, history, finished, delivered, quiet: options.quiet, plots: !options.noPlots })
     )
@@ -99,11 +102,11 @@ export const track = (
     if (signal !== undefined) return signalCode(signal)
     if (code !== 0) return code
     if (tally.unwritten > 0 || broken !== undefined) return 1
-    const undelivered = delivered.some((backend) => backend.undelivered > 0)
+    const undelivered = delivered.some((backend) => backend.undelivered > 0 || backend.outputs > 0)
     return options.strict && (undelivered || tally.refused > 0) ? 1 : 0
   })
 
-const finishMillis = 60_000
+const finishSeconds = 60
 
 const told = (screen: Screen["Service"]) => (signal: Signal): Effect.Effect<void> =>
   screen.error(`${signal}: finishing the run. A second one ends it at once; what was accepted is in the log.\n`)
@@ -130,7 +133,8 @@ export const showPhase = (screen: Screen["Service"]) => (phase: string, done: nu
 
 const open = (
   options: TrackOptions,
-  project: string
+  project: string,
+  environment: Rank.Environment
 ): Effect.Effect<History.History, ExitWith, Scope.Scope> =>
   Effect.gen(function*() {
     if (options.outdir?.trim() === "") return yield* usage("--outdir is empty: which directory?")
@@ -138,7 +142,7 @@ const open = (
     if ((options.resume || options.overwrite) && options.outdir === undefined) {
       return yield* usage(`--${options.resume ? "resume" : "overwrite"} needs --outdir: which run?`)
     }
-    const projectName = options.project ?? History.projectFrom(yield* History.environment, project, undefined)
+    const projectName = options.project ?? History.projectFrom(environment, project, undefined)
     const runId = yield* History.makeRunId
     const outdir = options.outdir ?? Path.join("outputs", projectName.replaceAll(/[^\w.-]/g, "_"), runId)
     // A log without a record is what a run leaves that never began: nothing is lost by taking its place.
@@ -153,6 +157,7 @@ const open = (
     return yield* History.make({
       ...(there ? {} : { runId }),
       outdir,
+      environment,
       projectName: options.project,
       defaultProject: project,
       runName: options.runName,

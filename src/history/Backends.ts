@@ -9,6 +9,14 @@ import * as Csv from "../backend/csv/Csv.ts"
 import type { Environment } from "../Rank.ts"
 import type { Entry } from "../Tracker.ts"
 
+/**
+ * Backends that only write files beside the log, and may be brought up to date without asking.
+ *
+ * @category registry
+ * @since 0.2.0
+ */
+export const local: ReadonlySet<string> = new Set(["csv"])
+
 const builtIn: ReadonlyMap<string, Backend.Factory> = new Map([["csv", Csv.factory]])
 
 /**
