@@ -15,8 +15,8 @@ import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { BackendError, ImageOptions, Table } from "../../Backend.ts"
-import type { Value } from "../../Metrics.ts"
 import { explain } from "../../internal/systemError.ts"
+import type { Value } from "../../Metrics.ts"
 import * as Files from "./Files.ts"
 
 // -----------------------------------------------------------------------------
@@ -163,8 +163,6 @@ const cell = (value: Value | undefined): unknown =>
 
 /** A name as part of a path: it stays below its folder, on every file system. */
 const safe = (name: string): string =>
-  name.replaceAll(/[<>:"\\|?*\u0000-\u001f]/g, "_").split("/").filter((part) => !/^\.*$/.test(part)).join("/").slice(
-    -120
-  )
+  name.replaceAll(/[<>:"\\|?*\p{Cc}]/gu, "_").split("/").filter((part) => !/^\.*$/.test(part)).join("/").slice(-120)
 
 const hash = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
