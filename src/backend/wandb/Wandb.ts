@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Backend from "../../Backend.ts"
 import * as Offline from "./Offline.ts"
+import * as Online from "./Online.ts"
 import * as Settings from "./Settings.ts"
 
 // -----------------------------------------------------------------------------
@@ -59,7 +60,7 @@ const start = (
     case "online": {
       const obstacle = Settings.obstacle(settings)
       return obstacle === undefined
-        ? online
+        ? Online.make(context, settings)
         : Effect.fail(
           new Backend.BackendError({
             backend: "wandb",
@@ -71,11 +72,6 @@ const start = (
     }
   }
 }
-
-// To be `Online.make(context, settings)`.
-const online: Effect.Effect<Backend.Backend, Backend.BackendError, Scope.Scope> = Effect.fail(
-  new Backend.BackendError({ backend: "wandb", operation: "start", cause: new Error("not online yet") })
-)
 
 /** Takes everything, and does nothing with it. */
 const disabled: Backend.Backend = Backend.make({ name: "wandb", log: () => {} })
