@@ -183,6 +183,8 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
     // Whether it was waited for in vain: the end of a run does not wait for it twice.
     let hadItsTime = false
     let permanent = false
+    // Whether this process has closed the run, and nothing came after that.
+    let closed = false
 
     const { failed } = boundary
 
@@ -244,6 +246,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         yield* boundary.works
         const checkpoint = yield* Effect.result(boundary.call("checkpoint", () => to.checkpoint))
         uncertain = checkpoint._tag === "Failure"
+        closed = false
         if (checkpoint._tag === "Failure") yield* failed(checkpoint.failure)
         cursor = {
           ...cursor,
@@ -564,7 +567,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
       wake.openUnsafe()
     }
 
-    const finish: Supervised["finish"] = (state_, timeoutMillis) =>
+    const finish: Supervised["finish"] = (how, timeoutMillis) =>
       Effect.gen(function*() {
         const until = (yield* Clock.currentTimeMillis) + timeoutMillis
         const within = (effect: Effect.Effect<unknown>) =>
@@ -574,14 +577,15 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
           stir()
         }
         const left = yield* drain(hadItsTime ? Math.min(graceMillis, timeoutMillis) : timeoutMillis)
-        if (left.undelivered > 0) return left
+        if (left.undelivered > 0 || closed) return left
         const to = backend
         if (to === undefined || lock === undefined) return left
         // A config that was refused so far gets its last chance before the run is closed.
         if (!configured) yield* within(attempt("logConfig", (to) => to.logConfig(options.context.config)))
         yield* within(Effect.gen(function*() {
-          if (!(yield* attempt("finish", (to) => to.finish(state_)))) return
-          yield* acknowledge(to, { closed: state_ })
+          if (!(yield* attempt("finish", (to) => to.finish(how)))) return
+          yield* acknowledge(to, { closed: how })
+          closed = true
         }))
         yield* save(yield* Clock.currentTimeMillis)
         return yield* state

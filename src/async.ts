@@ -14,7 +14,9 @@ import type { OperatorAsyncFunction } from "ix/interfaces"
 import * as Backend from "./Backend.ts"
 import * as History from "./History.ts"
 import * as Metrics from "./Metrics.ts"
-import type { Tracker } from "./Tracker.ts"
+import * as Setup from "./Setup.ts"
+import type * as Supervisor from "./Supervisor.ts"
+import type { Tracker, WandbRun } from "./Tracker.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -32,11 +34,53 @@ export interface AsyncHistory extends AsyncDisposable {
   readonly directory: string
   readonly logPath: string
   readonly resumedAt: number
-  readonly tracker: Tracker
+  readonly tracker: AsyncTracker
   readonly update: (metrics: Metrics.Input, options?: History.UpdateOptions) => string
   readonly track: (metrics: Metrics.Input) => History.Tracked
   readonly finalize: (options?: History.FinalizeOptions) => Promise<History.Finalized>
   readonly close: () => Promise<void>
+}
+
+/**
+ * A run's backends: see `Tracker`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface AsyncTracker {
+  readonly names: ReadonlyArray<string>
+  readonly getBackend: (name: string) => Promise<Backend.Backend | undefined>
+  readonly wandbRun: () => Promise<AsyncWandbRun | undefined>
+  readonly logTable: (name: string, table: Backend.Table) => Promise<void>
+  readonly logImage: (name: string, path: string, options?: Backend.ImageOptions) => Promise<void>
+  readonly logArtifacts: (paths: ReadonlyArray<string>) => Promise<void>
+  readonly logSummary: (values: Metrics.Metrics) => Promise<void>
+  readonly watch: (object: unknown, options?: Backend.Config) => Promise<void>
+}
+
+/**
+ * The run at W&B: see `Tracker.WandbRun`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface AsyncWandbRun extends Backend.RemoteRun {
+  readonly summary: (values: Metrics.Metrics) => Promise<void>
+}
+
+/**
+ * A run at a server: see `Setup.Run`. `log` returns once the record is kept.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface AsyncRun extends AsyncDisposable {
+  readonly id: string
+  readonly url: () => Promise<string | undefined>
+  readonly tracker: AsyncTracker
+  readonly log: (metrics: Metrics.Input, options?: History.UpdateOptions) => void
+  readonly summary: (values: Metrics.Metrics) => Promise<void>
+  readonly finish: () => Promise<ReadonlyArray<Supervisor.Delivered>>
 }
 
 /**
@@ -70,14 +114,7 @@ export interface TrackOptions extends History.Options {
  * @since 0.1.0
  */
 export const make = async (options: History.Options = {}): Promise<AsyncHistory> => {
-  const scope = Scope.makeUnsafe()
-  const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
-  const history = await Effect.runPromise(History.make(options).pipe(Scope.provide(scope))).catch(
-    async (error: unknown) => {
-      await close()
-      throw error
-    }
-  )
+  const { close, value: history } = await opened(History.make(options))
   return {
     runId: history.runId,
     get directory() {
@@ -87,7 +124,7 @@ export const make = async (options: History.Options = {}): Promise<AsyncHistory>
       return history.logPath
     },
     resumedAt: history.resumedAt,
-    tracker: history.tracker,
+    tracker: asyncTracker(history.tracker),
     // Nothing in an update waits, and a training loop is not to be made asynchronous for it.
     update: (metrics, updating) => Effect.runSync(history.update(metrics, updating)),
     track: (metrics) => {
@@ -99,6 +136,66 @@ export const make = async (options: History.Options = {}): Promise<AsyncHistory>
     },
     finalize: (finalizing) => Effect.runPromise(history.finalize(finalizing)),
     close,
+    [Symbol.asyncDispose]: close
+  }
+}
+
+/** What an effect makes, and how to close what it has opened. */
+const opened = async <A, E>(
+  effect: Effect.Effect<A, E, Scope.Scope>
+): Promise<{ readonly value: A; readonly close: () => Promise<void> }> => {
+  const scope = Scope.makeUnsafe()
+  const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
+  const value = await Effect.runPromise(Scope.provide(effect, scope)).catch(async (error: unknown) => {
+    await close()
+    throw error
+  })
+  return { value, close }
+}
+
+const asyncTracker = (tracker: Tracker): AsyncTracker => ({
+  names: tracker.names,
+  getBackend: (name) => Effect.runPromise(tracker.getBackend(name)),
+  wandbRun: async () => asyncWandbRun(await Effect.runPromise(tracker.wandbRun)),
+  logTable: (name, table) => Effect.runPromise(tracker.logTable(name, table)),
+  logImage: (name, path, options) => Effect.runPromise(tracker.logImage(name, path, options)),
+  logArtifacts: (paths) => Effect.runPromise(tracker.logArtifacts(paths)),
+  logSummary: (values) => Effect.runPromise(tracker.logSummary(values)),
+  watch: (object, options) => Effect.runPromise(tracker.watch(object, options))
+})
+
+const asyncWandbRun = (run: WandbRun | undefined): AsyncWandbRun | undefined =>
+  run === undefined ? undefined : { ...run, summary: (values) => Effect.runPromise(run.summary(values)) }
+
+/**
+ * Starts a run at W&B in one call: see `Setup.setupWandb`.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const setupWandb = (options: Setup.Options = {}): Promise<AsyncRun> => asyncRun(Setup.setupWandb(options))
+
+/**
+ * Starts a run at MLflow in one call: see `Setup.setupMlflow`.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const setupMlflow = (options: Setup.Options = {}): Promise<AsyncRun> => asyncRun(Setup.setupMlflow(options))
+
+const asyncRun = async (setup: ReturnType<typeof Setup.setupWandb>): Promise<AsyncRun> => {
+  const { close, value: run } = await opened(setup)
+  return {
+    id: run.id,
+    url: () => Effect.runPromise(run.url),
+    tracker: asyncTracker(run.tracker),
+    log: (metrics, updating) => Effect.runSync(run.log(metrics, updating)),
+    summary: (values) => Effect.runPromise(run.summary(values)),
+    finish: async () => {
+      const delivered = await Effect.runPromise(run.finish)
+      await close()
+      return delivered
+    },
     [Symbol.asyncDispose]: close
   }
 }

@@ -3,11 +3,61 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Backend from "../Backend.ts"
 import * as Csv from "../backend/csv/Csv.ts"
+import type { Metrics } from "../Metrics.ts"
 import type { Environment } from "../Rank.ts"
-import type { Entry } from "../Tracker.ts"
+import type { Entry, Tracker } from "../Tracker.ts"
+
+/**
+ * The run that `setupWandb` has open, if there is one.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export const ActiveWandb = Context.Reference<{ current: ActiveRun | undefined }>("ezpz-stream/Backend/ActiveWandb", {
+  defaultValue: () => ({ current: undefined })
+})
+
+interface ActiveRun {
+  readonly log: (metrics: Metrics, options: { readonly step?: number | undefined }) => Effect.Effect<unknown, unknown>
+  readonly summary: (values: Metrics) => Effect.Effect<void>
+  readonly tracker: Pick<Tracker, "getBackend" | "logImage" | "logTable" | "logArtifacts" | "watch">
+}
+
+/**
+ * What a run uses that names no backends while a run of `setupWandb` is open: that one. Its records are kept there, too,
+ * before they count as delivered.
+ *
+ * @category registry
+ * @since 0.2.0
+ */
+export const fromActive: Effect.Effect<ReadonlyArray<Entry>> = Effect.gen(function*() {
+  const { current } = yield* Effect.service(ActiveWandb)
+  if (current === undefined) return []
+  yield* Effect.logWarning(
+    "A run of setupWandb is open, and this history names no backends: its records go to that run. This is deprecated: " +
+      `say backends: "wandb"`
+  )
+  const { log, summary, tracker } = current
+  return [{
+    name: "wandb",
+    factory: () =>
+      Effect.map(tracker.getBackend("wandb"), (started) =>
+        Backend.make({
+          name: "wandb",
+          run: started?.run,
+          log: (rows) => Effect.forEach(rows, (row) => log(Backend.flat(row), { step: row.step }), { discard: true }),
+          logSummary: summary,
+          logImage: tracker.logImage,
+          logTable: tracker.logTable,
+          logArtifacts: tracker.logArtifacts,
+          watch: tracker.watch
+        }))
+  }]
+})
 
 /**
  * Backends that only write files beside the log, and may be brought up to date without asking.
@@ -43,7 +93,8 @@ export const select = (
 ): Effect.Effect<ReadonlyArray<Entry>> =>
   Effect.gen(function*() {
     const asked = names ?? (yield* Effect.service(Backend.Selection)) ?? environment["EZPZ_TRACKER_BACKENDS"] ??
-      environment["EZPZ_TRACKERS"] ?? []
+      environment["EZPZ_TRACKERS"]
+    if (asked === undefined) return yield* fromActive
     const registry = yield* Effect.service(Backend.Registry)
     const entries: Array<Entry> = []
     for (const name of Backend.parseNames(asked)) {

@@ -168,7 +168,16 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       return journal.within(Effect.forEach(new Set(fresh), (note) => Effect.logWarning(note), { discard: true }))
     }
 
-    const update: History["update"] = (input, { precision, step } = {}) =>
+    let useWandbTold = false
+    const tellUseWandb = Effect.suspend(() => {
+      if (useWandbTold) return Effect.void
+      useWandbTold = true
+      return journal.within(Effect.logWarning(
+        "update's useWandb is deprecated and changes nothing. Say it once, where the history is made: backends: \"wandb\""
+      ))
+    })
+
+    const update: History["update"] = (input, { precision, step, useWandb } = {}) =>
       Effect.clockWith((clock): Effect.Effect<string, UpdateError> => {
         if (closed) return Effect.fail(new RecordError({ reason: "the run is finalized" }))
         if (step !== undefined && !Number.isFinite(step)) {
@@ -186,6 +195,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           precision,
           ...(step === undefined ? leading(decoded) : none)
         })
+        if (useWandb !== undefined) return Effect.as(Effect.andThen(tellUseWandb, tell([decoded])), line)
         return decoded.notes.length === 0 ? Effect.succeed(line) : Effect.as(tell([decoded]), line)
       })
 

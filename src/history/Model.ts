@@ -64,12 +64,14 @@ export interface Options {
 }
 
 /**
- * What one `update` may say beside the metrics.
+ * What one `update` may say beside the metrics. `useWandb` is deprecated and changes nothing: which backends get a run's
+ * records is said once, by `backends`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface UpdateOptions {
+  readonly useWandb?: boolean | undefined
   readonly step?: number | undefined
   readonly precision?: number | undefined
 }

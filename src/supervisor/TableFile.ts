@@ -59,10 +59,13 @@ const head = (path: string): string => {
   }
 }
 
+/** Opened when the rows are asked for: nobody may. */
 const rowsOf = (backend: string, path: string): Table["rows"] =>
-  Stream.fromAsyncIterable(
-    Fs.createReadStream(path),
-    (cause) => new BackendError({ backend, operation: "logTable", cause, permanent: true })
+  Stream.suspend(() =>
+    Stream.fromAsyncIterable(
+      Fs.createReadStream(path),
+      (cause) => new BackendError({ backend, operation: "logTable", cause, permanent: true })
+    )
   ).pipe(
     Stream.mapAccumArray(() => Lines.splitter(), (splitter, chunk: ReadonlyArray<Buffer>) =>
       [
