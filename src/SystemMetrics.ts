@@ -74,15 +74,6 @@ const diskMillis = 1000
 /**
  * A sampler, which counts from now.
  *
- * @example
- * ```ts
- * import { SystemMetrics } from "ezpz-stream"
- * import { Effect } from "effect"
- *
- * const sample = await Effect.runPromise(Effect.flatMap(SystemMetrics.make(), ({ sample }) => sample))
- * assert.isAbove(sample["process_memory_megabytes"] ?? 0, 1)
- * ```
- *
  * @category constructors
  * @since 0.2.0
  */

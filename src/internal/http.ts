@@ -38,7 +38,8 @@ export interface Client {
  *
  * `headers` go with every request to the server itself. A name and password in `baseUrl` are sent as Basic, unless
  * `headers` has an `authorization`. In messages `secrets` are masked, the credentials among the headers, and what the
- * environment's credentials say. `insecureTls` believes any certificate of the server itself, of no other host.
+ * environment's credentials say. `insecureTls` believes any certificate of the server itself, of no other host; `caFile`
+ * has the certificates of the authorities that its own may come from.
  */
 export const make = (options: {
   readonly baseUrl: string
@@ -46,14 +47,15 @@ export const make = (options: {
   readonly secrets?: ReadonlyArray<string>
   readonly environment: Environment
   readonly insecureTls?: boolean
+  readonly caFile?: string
 }): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { environment, insecureTls = false } = options
+    const { caFile, environment, insecureTls = false } = options
     const base = baseOf(options.baseUrl)
     const headers = { ...base.headers, ...lowerCase(options.headers) }
     const known = masker(environment, headers, options.secrets ?? [])
     const agents = yield* Effect.acquireRelease(
-      Effect.sync(() => agentsOf(environment, insecureTls ? base.origin : undefined)),
+      Effect.sync(() => agentsOf(environment, { origin: base.origin, insecure: insecureTls, caFile })),
       (agents) => Effect.promise(agents.close)
     )
 

@@ -286,11 +286,13 @@ describe("connections", () => {
       const node = Http.createServer(collect(received, answer(200, "ok")))
       node.on("connection", () => connections++)
       const server = yield* listen(node, "http", received)
-      yield* Effect.scoped(Effect.gen(function*() {
+      const http = yield* Effect.scoped(Effect.gen(function*() {
         const http = yield* client(server.url)
         for (let i = 0; i < 20; i++) yield* get(http)
+        return http
       }))
       assert.isAtMost(connections, 2)
+      assert.strictEqual((yield* failure(get(http))).kind, "closed")
       yield* wait(() => server.sockets.size === 0)
     }))
 
@@ -582,7 +584,7 @@ const secure = (handler: Handler) =>
       collect(received, handler)
     )
     node.on("tlsClientError", () => {})
-    return yield* listen(node, "https", received)
+    return { ...(yield* listen(node, "https", received)), cert }
   })
 
 describe("proxies", () => {
@@ -678,6 +680,17 @@ describe("certificates", () => {
       assert.strictEqual((yield* get(http)).text, "ok")
       // It was said of this server, not of all.
       assert.strictEqual((yield* failure(get(http, other.url))).kind, "DEPTH_ZERO_SELF_SIGNED_CERT")
+    }))
+
+  it.live("of an authority of one's own are believed by its file", () =>
+    Effect.gen(function*() {
+      const server = yield* secure(answer(200, "ok"))
+      const other = yield* secure(answer(200, "other"))
+      assert.strictEqual((yield* get(yield* client(server.url, { caFile: server.cert }))).text, "ok")
+      const wrong = yield* failure(get(yield* client(server.url, { caFile: other.cert })))
+      assert.strictEqual(wrong.kind, "DEPTH_ZERO_SELF_SIGNED_CERT")
+      const missing = yield* failure(get(yield* client(server.url, { caFile: "/nowhere/ca.pem" })))
+      assert.strictEqual(missing.kind, "ENOENT")
     }))
 
   it.live("https never redirects to http", () =>

@@ -5,6 +5,7 @@
  * that are reached without; a name in lower case comes before the same in upper case, also if it is empty. So do curl
  * and the Python clients.
  */
+import * as Fs from "node:fs"
 import { type Dispatcher, EnvHttpProxyAgent } from "undici"
 import type { Environment } from "../../Rank.ts"
 import { failure } from "./exchange.ts"
@@ -14,14 +15,23 @@ export interface Agents {
   readonly close: () => Promise<void>
 }
 
-/** Made as they are needed: a proxy's address that is none fails the requests that would go there. */
-export const agentsOf = (environment: Environment, insecureOrigin: string | undefined): Agents => {
+/** Whom to believe where. What is said of the server itself is not said of others that it refers to. */
+export interface Trust {
+  readonly origin: string | undefined
+  readonly insecure: boolean
+  /** A file with the certificates of authorities, instead of those known everywhere. */
+  readonly caFile: string | undefined
+}
+
+/** Made as they are needed: an address or a file that is none fails the requests that would need it. */
+export const agentsOf = (environment: Environment, trust: Trust): Agents => {
   const agents = new Map<string, Dispatcher>()
-  const open = (scheme: string, insecure: boolean): Dispatcher => {
+  let closed = false
+  const open = (scheme: string, own: boolean): Dispatcher => {
     const name = scheme === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY"
     const proxy = proxyOf(environment, name) || proxyOf(environment, "ALL_PROXY")
     if (proxy !== "" && !URL.canParse(proxy)) throw failure("proxy", `${name} is not an address`)
-    const tls = insecure ? { rejectUnauthorized: false } : undefined
+    const tls = own ? tlsOf(trust) : undefined
     return new EnvHttpProxyAgent({
       // Empty: none. Undefined would be those of the process, and https without one of its own would take the other.
       httpProxy: scheme === "https:" ? "" : proxy,
@@ -35,16 +45,23 @@ export const agentsOf = (environment: Environment, insecureOrigin: string | unde
       if (protocol !== "https:" && protocol !== "http:") {
         throw failure("address", "the address does not begin with http:// or https://")
       }
-      const insecure = origin === insecureOrigin
-      const key = `${protocol}${insecure}`
-      const agent = agents.get(key) ?? open(protocol, insecure)
+      if (closed) throw failure("closed", "its scope has ended")
+      const own = origin === trust.origin
+      const key = `${protocol}${own}`
+      const agent = agents.get(key) ?? open(protocol, own)
       agents.set(key, agent)
       return agent
     },
     close: async () => {
+      closed = true
       await Promise.allSettled(Array.from(agents.values(), (agent) => agent.destroy()))
     }
   }
+}
+
+const tlsOf = ({ caFile, insecure }: Trust) => {
+  if (insecure) return { rejectUnauthorized: false }
+  return caFile === undefined ? undefined : { ca: Fs.readFileSync(caFile, "utf8") }
 }
 
 const variable = (environment: Environment, name: string): string =>
