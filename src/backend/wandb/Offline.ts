@@ -65,7 +65,13 @@ export const make = (
           begin: (out) => {
             const items = changes(context.config, facts)
             Records.header(out, `ezpz-stream ${version}`)
-            Records.run(out, settings, items, facts["hostname"]?.toString(), createdAt)
+            Records.run(
+              out,
+              { ...settings, displayName: settings.displayName ?? context.runId },
+              items,
+              facts["hostname"]?.toString(),
+              createdAt
+            )
             Records.environment(out, facts, createdAt)
             Records.definitions(out)
             keep(items)
@@ -79,6 +85,8 @@ export const make = (
       )
     }
 
+    // Where the user has named a place for offline runs, they stay there when the run's directory moves.
+    const ours = settings.directory === Path.resolve(context.directory)
     let directory = context.directory
     let lastStep: number | undefined
     let lastTimestamp = createdAt
@@ -178,18 +186,17 @@ export const make = (
       wantsSystem: true,
       run: {
         id: settings.runId,
-        name: settings.displayName ?? settings.runId,
+        name: settings.displayName ?? context.runId,
         project: settings.project,
         url: undefined
       },
       checkpoint: Effect.sync(file.position),
       files: Effect.sync(() =>
-        settings.directory === Path.resolve(directory) ? [file.path()] : []
+        ours ? [file.path()] : []
       ),
       move: (to) =>
         attempt("move", () => {
-          // Where the user has named a place for them, offline runs stay there.
-          if (settings.directory === Path.resolve(context.directory)) file.move(to)
+          if (ours) file.move(to)
           directory = to
         }),
       finish: (state) =>

@@ -133,7 +133,8 @@ const pathOf = (directory: string, folder: string, runId: string): string =>
 const create = (directory: string, folder: string, runId: string): State => {
   const path = pathOf(directory, folder, runId)
   return at(path, () => {
-    Fs.rmSync(folderOf(directory, folder), { recursive: true, force: true })
+    // What `wandb sync` knows of the run stays: that it may send the same lines again, not after those it has sent.
+    Fs.rmSync(Path.join(folderOf(directory, folder), "files"), { recursive: true, force: true })
     makeDirectory(Path.join(folderOf(directory, folder), "files"))
     makeDirectory(Path.join(folderOf(directory, folder), "logs"))
     return { fd: Fs.openSync(path, "w+"), start: 0, end: 0, num: 0, step: -1, closedWith: undefined }
