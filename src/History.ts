@@ -9,7 +9,7 @@
  *
  * @since 0.1.0
  */
-export { known as knownBackends, local as localBackends } from "./history/Backends.ts"
+export { describe as describeBackend, known as knownBackends, local as localBackends } from "./history/Backends.ts"
 export { here as environment } from "./history/Environment.ts"
 export { make } from "./history/Make.ts"
 export * from "./history/Model.ts"

@@ -3,16 +3,24 @@ import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { Backend, History, Rank, TerminalPlot } from "../index.ts"
+import { Backend, Dotenv, History, Rank, TerminalPlot } from "../index.ts"
 import { Screen } from "./Screen.ts"
 
 export const handler = (version: string) =>
   Effect.gen(function*() {
     const screen = yield* Screen
-    const environment = process.env
+    const { environment, files, sources } = yield* Dotenv.read(process.env, {
+      home: Os.homedir(),
+      directory: process.cwd()
+    })
     const rank = Rank.fromEnvironment(environment)
     const selected = environment["EZPZ_TRACKER_BACKENDS"] ?? environment["EZPZ_TRACKERS"]
     const known = yield* History.knownBackends
+    const states = yield* Effect.forEach(known, (name) =>
+      Effect.map(History.describeBackend(name, environment), (lines) =>
+        lines.map((line, i) =>
+          [i === 0 ? `  ${name}` : "", line] as const
+        )))
     const names = selected === undefined ? [] : Backend.parseNames(selected)
     const { notes } = TerminalPlot.optionsFromEnv(environment)
     const rows: ReadonlyArray<readonly [string, string]> = [
@@ -23,18 +31,16 @@ export const handler = (version: string) =>
       ["gpu", gpu()],
       ["outputs", outputs()],
       ["backends", names.length === 0 ? "none chosen (--backends, EZPZ_TRACKER_BACKENDS)" : names.join(", ")],
-      ...known.map((name) => [`  ${name}`, backendState(name)] as const),
+      ...states.flat(),
       ...names.filter((name) => !known.includes(name)).map((name) => [`  ${name}`, "not known, is skipped"] as const),
-      ["credentials", credentials(environment)],
+      ["credentials", credentials(environment, sources)],
+      ...files.map((file) => ["settings", settings(file, sources)] as const),
       ["terminal", terminal(screen)],
       ...notes.map((note) => ["", note] as const)
     ]
     yield* screen.out(rows.map(([label, value]) => `${label.padEnd(13)} ${value}\n`).join(""))
     return 0
   })
-
-const backendState = (name: string): string =>
-  name === "csv" ? "ready: metrics.csv, config.json, training_history.csv in the run's directory" : "registered"
 
 /** Whether there is a driver; what is done with a GPU is not this version's. */
 const gpu = (): string => {
@@ -66,11 +72,19 @@ const credentialNames = [
   "AM_SC_API_KEY"
 ]
 
-const credentials = (environment: NodeJS.ProcessEnv): string => {
-  const found = credentialNames.filter((name) => (environment[name] ?? "") !== "")
+const credentials = (environment: Rank.Environment, sources: { readonly [name: string]: string }): string => {
+  const found = credentialNames.filter((name) => (environment[name] ?? "") !== "").map((name) =>
+    sources[name] === undefined ? name : `${name} (${sources[name]})`
+  )
   const files = [".netrc", ".amsc.env"].filter((name) => Fs.existsSync(Path.join(Os.homedir(), name)))
   const all = [...found, ...files.map((name) => `~/${name}`)]
   return all.length === 0 ? "none found" : `${all.join(", ")} (found; values are not shown)`
+}
+
+/** Which variables a file has set. */
+const settings = (file: string, sources: { readonly [name: string]: string }): string => {
+  const names = Object.entries(sources).flatMap(([name, source]) => source === file ? [name] : [])
+  return `${file}: ${names.length === 0 ? "sets nothing that is not set already" : names.join(", ")}`
 }
 
 const terminal = (screen: Screen["Service"]): string =>

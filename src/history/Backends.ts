@@ -67,7 +67,19 @@ export const fromActive: Effect.Effect<ReadonlyArray<Entry>> = Effect.gen(functi
  */
 export const local: ReadonlySet<string> = new Set(["csv"])
 
-const builtIn: ReadonlyMap<string, Backend.Factory> = new Map([["csv", Csv.factory]])
+const loadMlflow = () => import("../backend/mlflow/Mlflow.ts")
+const loadWandb = () => import("../backend/wandb/Wandb.ts")
+
+/** What a server needs is loaded when somebody asks for it: a run without one starts faster. */
+const builtIn: ReadonlyMap<string, Backend.Factory> = new Map<string, Backend.Factory>([
+  ["csv", Csv.factory],
+  ["mlflow", loaded(loadMlflow)],
+  ["wandb", loaded(loadWandb)]
+])
+
+function loaded(load: () => Promise<{ readonly factory: Backend.Factory }>): Backend.Factory {
+  return (context) => Effect.flatMap(Effect.promise(load), ({ factory }) => factory(context))
+}
 
 /**
  * The names backends can be asked for by.
@@ -103,4 +115,36 @@ export const select = (
       else yield* Effect.logWarning(`Unknown backend "${name}" is skipped. Known: ${(yield* known).join(", ")}, none`)
     }
     return entries
+  })
+
+/**
+ * Where a backend would deliver, and how it would say who it is, in a few lines: names of variables, never what they
+ * hold.
+ *
+ * @category registry
+ * @since 0.2.0
+ */
+export const describe = (name: string, environment: Environment): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.gen(function*() {
+    const registered = (yield* Effect.service(Backend.Registry)).has(name)
+    if (registered) return ["registered by this program"]
+    switch (name) {
+      case "csv":
+        return ["ready: metrics.csv, config.json, training_history.csv in the run's directory"]
+      case "wandb":
+        return [(yield* Effect.promise(loadWandb)).describe(environment)]
+      case "mlflow": {
+        const found = (yield* Effect.promise(loadMlflow)).describe(environment)
+        const as = found.authentication.length === 0
+          ? "without authentication"
+          : `with ${found.authentication.join(", ")}`
+        return [
+          found.problem ?? `${found.trackingUri}, ${as}${found.insecureTls ? ", certificates are not checked" : ""}`,
+          ...(found.experiment === undefined ? [] : [`experiment ${found.experiment}`]),
+          ...found.warnings
+        ]
+      }
+      default:
+        return ["not known"]
+    }
   })

@@ -26,7 +26,7 @@ import * as Supervisor from "../Supervisor.ts"
 import * as Tracker from "../Tracker.ts"
 import { version } from "../version.ts"
 import * as Backends from "./Backends.ts"
-import { here } from "./Environment.ts"
+import { here, sampling } from "./Environment.ts"
 import { type History, type MakeError, type Options, RecordError, type Tracked, type UpdateError } from "./Model.ts"
 import { check, checkFinalize } from "./Options.ts"
 import * as Place from "./Place.ts"
@@ -148,7 +148,8 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       log: () => logPath,
       history: () => Finalize.historyTable(logPath),
       lastSeq: writer.lastSeq,
-      hasOthers: run.backends.length > entries.length
+      hasOthers: run.backends.length > entries.length,
+      ...(yield* sampling(environment, directory))
     }))
 
     const formatter = Summary.make({

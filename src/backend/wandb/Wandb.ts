@@ -16,6 +16,8 @@ import * as Offline from "./Offline.ts"
 import * as Online from "./Online.ts"
 import * as Settings from "./Settings.ts"
 
+export { describe } from "./Settings.ts"
+
 // -----------------------------------------------------------------------------
 // Constructors
 // -----------------------------------------------------------------------------
