@@ -177,7 +177,7 @@ export const make = (
       logSummary: (values) =>
         attempt("logSummary", () => {
           const items: Array<Records.Item> = []
-          History.eachMetric(values, (key, json) => items.push([key, json]))
+          History.eachMetric(values, (key, json) => json !== "null" && items.push([key, json]))
           if (items.length > 0) file.append((out) => Records.summary(out, items))
         }),
       watch: (object, options) =>

@@ -12,7 +12,7 @@
  *     files     files 1 { path 1, policy 2 (0: now), type 3 (0: other, 2: media) }
  *     stats     timestamp 2, item 3 { key 1, value_json 16 }
  *     metric    name 1, glob_name 2, step_metric 4, options 6 { step_sync 1, defined 3 }
- *     run       run_id 1, entity 2, project 3, config 4, run_group 6, job_type 7, display_name 8, notes 9, tags 10, host 12,
+ *     run       run_id 1, entity 2, project 3, config 4, run_group 6, job_type 7, display_name 8, notes 9, tags 10, host 13,
  *               start_time 17
  *     exit      exit_code 1, runtime 2
  *     header    version_info 1 { producer 1, min_consumer 2 }
@@ -104,8 +104,9 @@ const text = (writer: Writer, field: number, value: string | undefined): void =>
   if (value !== undefined) writer.uint32(tag(field)).string(value.toWellFormed())
 }
 
+/** Zero is what is not there. */
 const integer = (writer: Writer, field: number, value: number): void => {
-  writer.uint32(fieldOfNumber(field)).int64(value)
+  if (value !== 0) writer.uint32(fieldOfNumber(field)).int64(value)
 }
 
 const timestamp = (writer: Writer, field: number, seconds: number): void =>
@@ -157,7 +158,7 @@ export const run = (
     text(writer, 8, settings.displayName)
     text(writer, 9, settings.notes)
     for (const label of settings.tags) text(writer, 10, label)
-    text(writer, 12, host)
+    text(writer, 13, host)
     timestamp(writer, 17, createdAt)
   })
 
