@@ -131,6 +131,11 @@ export const table = (
       total++
     }
     return Stream.runForEachArray(rows, (chunk) => Effect.sync(() => chunk.forEach(take))).pipe(
+      Effect.andThen(Effect.suspend(() =>
+        every === 1
+          ? Effect.void
+          : Effect.logInfo(`W&B shows ${mostRows} rows of a table: of the ${total} of ${name}, one of ${every} is sent`)
+      )),
       Effect.map(() => {
         if (last !== undefined && (total - 1) % every !== 0) kept.push(JSON.stringify(last.map(cell)))
         const bytes = Buffer.from(`{"columns":${JSON.stringify(columns)},"data":[${kept.join(",")}]}`)

@@ -115,22 +115,23 @@ export const make = (
     let warned = false
     let finished = false
 
-    /** The summary goes with it if it is time, or at once. */
+    /** The summary goes with it if it is time, or at once. A heartbeat is only sent if there was nothing for long. */
     const post = (
       operation: string,
       message: FileStream.Message,
-      options: { readonly now?: boolean; readonly timeoutMillis?: number } = {}
+      options: { readonly now?: boolean; readonly heartbeat?: boolean } = {}
     ): Effect.Effect<void, Backend.BackendError> =>
       one.withPermit(Effect.gen(function*() {
         const at = yield* Clock.currentTimeMillis
         const due = options.now === true || (summary.changed() && at - summaryAt >= summaryMillis)
+        if (options.heartbeat === true && !due && at - postedAt < heartbeatMillis) return
         const taken = due ? summary.take() : undefined
         yield* FileStream.post(
           client,
           run,
           operation,
           taken === undefined ? message : { ...message, summary: taken.text },
-          options.timeoutMillis
+          options.heartbeat === true ? heartbeatTimeoutMillis : undefined
         )
         taken?.sent()
         if (due) summaryAt = at
@@ -178,18 +179,17 @@ export const make = (
     const finish = (state: Backend.RunState): Effect.Effect<void, Backend.BackendError> =>
       Effect.gen(function*() {
         summary.set("_wandb", JSON.stringify({ runtime: Math.floor(History.runtime(last.timestamp, createdAt)) }))
-        const closing = shown.size === 0 ? [] : [Lines.closing(last, createdAt, [...shown])]
-        yield* post("finish", closing.length === 0 ? {} : { history: { offset: acknowledged, content: closing } }, {
-          now: true
-        })
         // The run is closed even where its files find no place.
         const files = yield* Effect.result(
           uploader.put("finish", Lines.files(summary.entries(), config, facts, context))
         )
         yield* post("finish", {
-          exitCode: exitCodes[state],
-          ...(files._tag === "Success" ? { uploaded: files.success } : {})
-        })
+          ...(shown.size === 0
+            ? {}
+            : { history: { offset: acknowledged, content: [Lines.closing(last, createdAt, [...shown])] } }),
+          ...(files._tag === "Success" ? { uploaded: files.success } : {}),
+          exitCode: exitCodes[state]
+        }, { now: true })
         finished = true
         if (files._tag === "Failure") return yield* files.failure
       })
@@ -197,11 +197,9 @@ export const make = (
     if (context.live) {
       const beat = Effect.gen(function*() {
         yield* Effect.sleep(tickMillis)
-        const now = yield* Clock.currentTimeMillis
-        const summaryDue = summary.changed() && now - summaryAt >= summaryMillis
-        if (finished || (!summaryDue && now - postedAt < heartbeatMillis)) return
+        if (finished) return
         // A server that is away is told of where records are delivered.
-        yield* post("heartbeat", {}, { timeoutMillis: heartbeatTimeoutMillis }).pipe(
+        yield* post("heartbeat", {}, { heartbeat: true }).pipe(
           Effect.catch(() => Effect.sleep(heartbeatMillis))
         )
       })

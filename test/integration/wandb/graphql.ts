@@ -103,7 +103,6 @@ export const make = (options: Options): Api => {
           ...projectOf(run),
           bucket: {
             ...bucket(run),
-            summaryMetrics: JSON.stringify(run.summary),
             logLineCount: run.output.length,
             historyLineCount: run.history.length,
             eventsLineCount: run.events.length,
@@ -249,6 +248,7 @@ const bucket = (run: Run) => ({
   description: null,
   notes: run.notes ?? null,
   config: JSON.stringify(run.config),
+  summaryMetrics: JSON.stringify(run.summary),
   sweepName: null,
   groupName: run.group ?? null,
   jobType: run.jobType ?? null,

@@ -36,6 +36,8 @@ export interface Received {
   readonly route: "graphql" | "file_stream" | "upload" | "other"
   readonly method: string
   readonly path: string
+  /** Of the body, in bytes, if it was said. */
+  readonly length: number
   /** When it came, in milliseconds. */
   readonly at: number
 }
@@ -121,20 +123,20 @@ export const make = async (
       : path.startsWith("/storage/")
       ? "upload"
       : "other"
-    const request: Received = { route, method: incoming.method ?? "", path, at: Date.now() }
+    const length = Number(incoming.headers["content-length"] ?? 0)
+    const request: Received = { route, method: incoming.method ?? "", path, length, at: Date.now() }
     received.push(request)
     const fault = server.fault(request)
-    if (fault?.kind === "refuse") return void incoming.destroy()
-    const length = Number(incoming.headers["content-length"] ?? 0)
+    if (fault?.kind === "refuse") return void incoming.socket.destroy()
     const parts: Array<Buffer> = []
     let size = 0
     for await (const part of incoming) {
       if (!Buffer.isBuffer(part)) continue
       parts.push(part)
       size += part.length
-      if (fault?.kind === "reset" && size >= length / 2) return void incoming.destroy()
+      if (fault?.kind === "reset" && size >= length / 2) return void incoming.socket.destroy()
     }
-    if (fault?.kind === "reset") return void incoming.destroy()
+    if (fault?.kind === "reset") return void incoming.socket.destroy()
     if (fault?.kind === "hang") return
     if (fault?.kind === "slow") await setTimeout(fault.millis)
     if (fault?.kind === "status") {
@@ -153,7 +155,7 @@ export const make = async (
       incoming.headers,
       incoming.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body
     )
-    if (fault?.kind === "forget") return void incoming.destroy()
+    if (fault?.kind === "forget") return void incoming.socket.destroy()
     reply(answer, status, result)
   }
 
