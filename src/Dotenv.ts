@@ -96,7 +96,7 @@ const mostBytes = 1024 * 1024
 const variablesOf = Effect.fnUntraced(function*(
   path: string
 ): Effect.fn.Return<ReadonlyArray<readonly [string, string]> | undefined> {
-  const bytes = yield* Effect.promise(() => readBytes(path))
+  const bytes = yield* Effect.sync(() => readBytes(path))
   // As UTF-8, without the mark that Windows begins it with.
   const text = bytes instanceof Uint8Array ? decoded(bytes) : undefined
   const problem = typeof bytes === "string"
@@ -111,14 +111,17 @@ const variablesOf = Effect.fnUntraced(function*(
 const defined = ([name, value]: [string, string | undefined]): Array<readonly [string, string]> =>
   value === undefined ? [] : [[name, value]]
 
-/** The content of a file, or what is wrong with it; undefined if it is not there. */
-const readBytes = async (path: string): Promise<Uint8Array | string | undefined> => {
+/**
+ * The content of a file, or what is wrong with it; undefined if it is not there. Read at once: a run that opens must not
+ * wait for the world where time is a TestClock's.
+ */
+const readBytes = (path: string): Uint8Array | string | undefined => {
   try {
-    const stat = await Fs.promises.stat(path)
+    const stat = Fs.statSync(path)
     if (stat.isDirectory()) return undefined
     // Not opened: a pipe would wait for somebody to write into it.
     if (!stat.isFile()) return "it is not a file"
-    return stat.size > mostBytes ? "it is larger than a megabyte" : await Fs.promises.readFile(path)
+    return stat.size > mostBytes ? "it is larger than a megabyte" : Fs.readFileSync(path)
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "failed"
     return code === "ENOENT" || code === "ENOTDIR" ? undefined : `it cannot be read (${code})`

@@ -12,7 +12,8 @@
  *
  * `"backend":"wandb"` in an entry keeps it from all others. Paths are relative to the run's directory where they lie in
  * it. What is there survives the process, so a server that was away gets it later; entries of a kind that a reader does
- * not know, and torn lines, are passed over.
+ * not know, and torn lines, are passed over. A run that is folded again appends the same entries again: of equal ones on
+ * a page the last one counts.
  *
  * @since 0.2.0
  */
@@ -109,14 +110,17 @@ export const read = (path: string, from: number): Page => {
     const last = bytes.lastIndexOf(newline)
     // A line that is longer than what was read, or one that is being written.
     if (last < 0 && bytes.length === size) continue
-    const items: Array<Item> = []
+    const items = new Map<string, Item>()
     for (let start = 0; start <= last;) {
       const end = bytes.indexOf(newline, start) + 1
-      const entry = decode(bytes.toString("utf8", start, end))
-      if (entry !== undefined) items.push({ entry, at: from + start, end: from + end })
+      const line = bytes.toString("utf8", start, end)
+      const entry = decode(line)
+      // In the place of the last one, behind what came between.
+      items.delete(line)
+      if (entry !== undefined) items.set(line, { entry, at: from + start, end: from + end })
       start = end
     }
-    return { items, end: from + last + 1 }
+    return { items: [...items.values()], end: from + last + 1 }
   }
 }
 

@@ -642,7 +642,7 @@ describe("the end", () => {
         const mine = keeping({ logImage: () => hang, finish: () => hang })
         const supervised = yield* Scope.provide(run.supervise(mine.factory), scope)
         run.record([supervised], 3)
-        put(run, supervised, Array.from({ length: 500 }, () => ({ kind: "image", name: "a", path: "b" })))
+        put(run, supervised, Array.from({ length: 500 }, (_, i) => ({ kind: "image", name: "a", path: `${i}.png` })))
         const { result } = yield* warnings(Effect.gen(function*() {
           const fiber = yield* Effect.forkChild(supervised.finish("finished", 20_000))
           yield* TestClock.adjust(20_000)

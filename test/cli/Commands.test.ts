@@ -54,7 +54,7 @@ describe("finalize", () => {
     const directory = temporary()
     await run(["-", "-o", directory, "--backends", "csv"], { input: records(50) })
     const names = Fs.readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((name) =>
-      /\.(h5|png|svg|txt|csv|jsonl)$/.test(name) && !name.includes("rank0")
+      /\.(h5|png|svg|txt|csv|jsonl)$/.test(name) && !name.includes("rank0") && !name.startsWith(".ezpz")
     )
     const contents = () => names.map((name) => Fs.readFileSync(Path.join(directory, name)).toString("base64"))
     const before = contents()

@@ -34,7 +34,10 @@ describe("the file", () => {
       fc.assert(
         fc.property(fc.array(fc.integer({ min: 1, max: 700_000 }), { maxLength: 6 }), (lengths) => {
           Fs.rmSync(path, { force: true })
-          const entries = lengths.map((length): Outbox.Entry => ({ kind: "artifacts", paths: ["x".repeat(length)] }))
+          const entries = lengths.map((length, i): Outbox.Entry => ({
+            kind: "artifacts",
+            paths: ["x".repeat(length), String(i)]
+          }))
           Outbox.append(path, entries)
           const found: Array<Outbox.Entry> = []
           for (let at = 0;;) {
@@ -47,6 +50,16 @@ describe("the file", () => {
         }),
         { numRuns: 25 }
       )
+    }))
+
+  it.effect("gives what was put in again once, in its last place", () =>
+    Effect.gen(function*() {
+      const path = Path.join(yield* temporary, "outbox.jsonl")
+      Outbox.append(path, [summary(1), summary(2), summary(1)])
+      const { end, items } = Outbox.read(path, 0)
+      assert.deepStrictEqual(items.map(({ entry }) => entry), [summary(2), summary(1)])
+      assert.strictEqual(items.at(-1)?.end, end)
+      assert.strictEqual(Outbox.count(path, 0, "csv"), 2)
     }))
 
   it.effect("counts what a backend has not had, without samples and what is for others", () =>
