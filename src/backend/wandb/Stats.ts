@@ -47,7 +47,8 @@ const ofMachine: Names = {
   cpu_utilization_percentage: ["cpu"],
   system_memory_usage_percentage: ["memory_percent"],
   network_receive_megabytes: ["network.recv", megabyte],
-  network_transmit_megabytes: ["network.sent", megabyte]
+  network_transmit_megabytes: ["network.sent", megabyte],
+  process_memory_megabytes: ["proc.memory.rssMB", megabyte / 1024 ** 2]
 }
 
 const ofGpu: Names = {

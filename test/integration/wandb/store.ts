@@ -141,7 +141,7 @@ export const stream = (run: Run, body: unknown): string | undefined => {
     chunks.push({ name, offset, content })
   }
   run.posts++
-  if (chunks.length === 0 && body["complete"] === undefined) run.heartbeats++
+  if (chunks.length === 0 && body["complete"] === undefined && body["uploaded"] === undefined) run.heartbeats++
   for (const { content, name, offset } of chunks) {
     if (name === "wandb-summary.json") {
       const last = content.at(-1)
