@@ -176,7 +176,11 @@ const missing = ({ closed, outputs, undelivered }: Supervisor.Delivered): string
 }
 
 const because = ({ failures, lastFailure }: Supervisor.Delivered): string =>
-  lastFailure === undefined ? "" : ` (${lastFailure}${failures > 1 ? `; ${n(failures)} failed tries` : ""})`
+  lastFailure === undefined
+    ? ""
+    : ` (${lastFailure.replace(/^Tracker backend \S+ failed: /, "")}${
+      failures > 1 ? `; ${n(failures)} failed tries` : ""
+    })`
 
 /** A path as a shell takes it. */
 export const quoted = (path: string): string =>

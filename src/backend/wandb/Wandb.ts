@@ -68,7 +68,8 @@ const start = (
             backend: "wandb",
             operation: "start",
             cause: new Error(obstacle),
-            kind: "settings"
+            kind: "settings",
+            permanent: true
           })
         )
     }
