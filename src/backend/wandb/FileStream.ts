@@ -65,7 +65,7 @@ export const mostBytes = 8 * 1024 * 1024 - 256 * 1024
  * @since 0.2.0
  */
 export const post = (
-  client: Http.Client,
+  { client, mask }: GraphQl.Api,
   run: Pick<GraphQl.Run, "entity" | "name" | "project">,
   operation: string,
   message: Message,
@@ -79,11 +79,17 @@ export const post = (
     ...(timeoutMillis === undefined ? {} : { timeoutMillis })
   }).pipe(
     Effect.mapError(Http.backendError("wandb", operation)),
-    Effect.flatMap(({ json }) =>
-      // Lines count as delivered only where it is W&B that says so, not the login page of a network.
-      typeof json === "object" && json !== null ? Effect.void : Effect.fail(GraphQl.unexpected(operation, "no JSON"))
+    // Lines count as delivered only where it is W&B that says so, not the login page of a network.
+    Effect.flatMap(({ json, text }) =>
+      typeof json !== "object" || json === null
+        ? Effect.fail(GraphQl.unexpected(operation, "no JSON"))
+        : isSet(json, "error") || isSet(json, "errors")
+        ? Effect.fail(GraphQl.refused(operation, mask(text)))
+        : Effect.void
     )
   )
+
+const isSet = (json: object, name: string): boolean => (Reflect.get(json, name) ?? undefined) !== undefined
 
 /**
  * The body of a message.

@@ -184,7 +184,7 @@ const execute = (
       const errors = at(json, "errors")
       const messages = (Array.isArray(errors) ? errors : []).flatMap((error: unknown) => text(error, "message") ?? [])
       if (messages.length > 0) {
-        return Effect.fail(failure(operation, "GraphQL", `W&B answers: ${mask(messages.join("; ")).slice(0, 500)}`))
+        return Effect.fail(refused(operation, mask(messages.join("; "))))
       }
       const data = at(json, "data")
       return isObject(data) ? Effect.succeed(data) : Effect.fail(unexpected(operation, "no data in it"))
@@ -231,6 +231,15 @@ const headersOf = (lines: ReadonlyArray<string>): { readonly [name: string]: str
 
 const failure = (operation: string, kind: string, message: string): BackendError =>
   new BackendError({ backend: "wandb", operation, kind, cause: new Error(message) })
+
+/**
+ * W&B has answered, with success, that it was none.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export const refused = (operation: string, message: string): BackendError =>
+  failure(operation, "refused", `W&B answers: ${message.slice(0, 500)}`)
 
 /**
  * Something answered that is not W&B: a proxy, the login page of a network.

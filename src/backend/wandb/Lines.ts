@@ -69,6 +69,8 @@ export type Item = readonly [key: string, json: string]
 /** W&B takes no line of more than 10 MiB. */
 const mostOfLine = 10 * 1000 * 1000
 const mostOfValue = 64 * 1024
+/** Records that are encoded in one go: some milliseconds. */
+const pauseEvery = 256
 
 // -----------------------------------------------------------------------------
 // History
@@ -76,7 +78,7 @@ const mostOfValue = 64 * 1024
 
 /**
  * The lines of records after `after`, piece by piece as they are asked for. `more` stands in the first one. `note` gets
- * each value.
+ * each value. Where there is nothing yet, undefined: who does other things, too, may do some.
  *
  * @category constructors
  * @since 0.2.0
@@ -87,7 +89,7 @@ export const pieces = function*(
   createdAt: number,
   more: ReadonlyArray<Item>,
   note: (key: string, json: string) => void
-): Generator<Piece> {
+): Generator<Piece | undefined> {
   let pending = more
   let content: Array<string> = []
   let bytes = 0
@@ -110,6 +112,7 @@ export const pieces = function*(
       shortened = 0
     }
     content.push(encoded)
+    if (content.length % pauseEvery === 0) yield undefined
     bytes += size
     last = { seq: row.seq, step: row.step ?? History.stepOf(row), timestamp: row.timestamp }
   }

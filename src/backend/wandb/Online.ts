@@ -58,6 +58,9 @@ const heartbeatMillis = 30_000
 const heartbeatTimeoutMillis = 8000
 const tickMillis = 5000
 
+/** Of the time that a run gets for its end. */
+const lastFilesMillis = 10_000
+
 const exitCodes: { readonly [state in Backend.RunState]: number } = { finished: 0, failed: 1, killed: 255 }
 
 // -----------------------------------------------------------------------------
@@ -101,11 +104,11 @@ export const make = (
     let acknowledged = known?.lines ?? 0
     let sent = acknowledged
     let sentSeq = -Infinity
-    let events = kept?.events ?? 0
+    let events = known?.events ?? 0
     let sampled = -Infinity
     let last = known?.last ?? Lines.first(createdAt)
     const summary = Summary.make(run.summary, known?.summary ?? {})
-    const shown = new Map(Object.entries(kept?.shown ?? {}))
+    const shown = new Map(Object.entries(known?.shown ?? {}))
     const config = new Map([...run.config].filter(([key]) => key !== "_wandb"))
     const uploader = Files.make(api, settings.baseUrl, run)
     const one = yield* Semaphore.make(1)
@@ -127,7 +130,7 @@ export const make = (
         if (options.heartbeat === true && !due && at - postedAt < heartbeatMillis) return
         const taken = due ? summary.take() : undefined
         yield* FileStream.post(
-          client,
+          api,
           run,
           operation,
           taken === undefined ? message : { ...message, summary: taken.text },
@@ -142,6 +145,10 @@ export const make = (
       Effect.gen(function*() {
         const more = [...shown]
         for (const piece of Lines.pieces(rows, sentSeq, createdAt, more, summary.set)) {
+          if (piece === undefined) {
+            yield* Effect.yieldNow
+            continue
+          }
           if (piece.shortened > 0 && !warned) {
             warned = true
             yield* Effect.logWarning(
@@ -181,7 +188,9 @@ export const make = (
         summary.set("_wandb", JSON.stringify({ runtime: Math.floor(History.runtime(last.timestamp, createdAt)) }))
         // The run is closed even where its files find no place.
         const files = yield* Effect.result(
-          uploader.put("finish", Lines.files(summary.entries(), config, facts, context))
+          uploader.put("finish", Lines.files(summary.entries(), config, facts, context)).pipe(
+            Effect.timeoutOrElse({ duration: lastFilesMillis, orElse: () => Effect.fail(tooLate) })
+          )
         )
         yield* post("finish", {
           ...(shown.size === 0
@@ -313,6 +322,13 @@ const appUrl = (baseUrl: string, environment: Backend.Context["environment"]): s
   (baseUrl === publicUrl || baseUrl.includes("://api.wandb.")
     ? baseUrl.replace("://api.", "://")
     : baseUrl.replace("://api.", "://app."))
+
+const tooLate = new Backend.BackendError({
+  backend: name,
+  operation: "finish",
+  kind: "time-out",
+  cause: new Error(`the summary and config files were not taken within ${lastFilesMillis / 1000} s`)
+})
 
 // -----------------------------------------------------------------------------
 // Checkpoint

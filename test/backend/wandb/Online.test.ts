@@ -42,7 +42,8 @@ const faults: ReadonlyArray<readonly [string, Server.Fault]> = [
   ["answers 500", { kind: "status", status: 500 }],
   ["answers 429", { kind: "status", status: 429, retryAfter: 1 }],
   ["answers 403", { kind: "status", status: 403 }],
-  ["answers with a page of another", { kind: "garbage" }]
+  ["answers with a page of another", { kind: "garbage" }],
+  ["answers 200 with errors", { kind: "errors", message: "internal error" }]
 ]
 
 describe("W&B online", () => {
@@ -80,7 +81,7 @@ describe("W&B online", () => {
         const result = yield* Effect.result(start(wandb, directory))
         if (result._tag === "Failure") failures.push(result.failure)
       }
-      assert.strictEqual(failures.length, 8)
+      assert.strictEqual(failures.length, 9)
       assert.isAtLeast(new Set(failures.map(({ kind }) => kind)).size, 6)
       assert.match(failures.at(-1)?.message ?? "", /permission denied/)
       assert.strictEqual(failures.find(({ kind }) => kind === "HTTP 429")?.retryAfterMillis, 1000)
@@ -156,12 +157,15 @@ describe("W&B online", () => {
       const directory = yield* temporary
       const before = yield* server
       const first = yield* start(before, directory)
+      const sample = (seq: number) => ({ seq, timestamp: 1_764_000_000, metrics: { cpu_utilization_percentage: seq } })
       yield* first.wandb.log(rowsTo(30))
+      yield* first.wandb.logSystem([sample(1)])
       const checkpoint = kept(yield* first.wandb.checkpoint)
       const after = yield* server
       const { lines, result: second } = yield* warnings(start(after, directory, { checkpoint }))
       assert.isTrue(second.wandb.restart)
       assert.match(lines.join("\n"), /0 of the 30 records/)
+      yield* second.wandb.logSystem([sample(2)])
       yield* second.wandb.log(rowsTo(35))
       assertWhole(after.run("project", "run-1"), 35)
       assert.strictEqual(after.run("project", "run-1").displayName, "run-1")
