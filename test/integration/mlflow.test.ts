@@ -2,6 +2,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as fc from "fast-check"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Backend from "../../src/Backend.ts"
@@ -124,7 +125,7 @@ describe("records", () => {
       Effect.gen(function*() {
         const directory = yield* temporary
         const project = "odd records"
-        const rows = oddRows(3000)
+        const rows = oddRows(2500)
         let checkpoint: unknown
         // A process per part; every second one dies before what it has sent is written down.
         for (let from = 0, part = 0; from < rows.length; part++) {
@@ -132,8 +133,8 @@ describe("records", () => {
           yield* Effect.scoped(Effect.gen(function*() {
             const backend = yield* start({ directory, projectName: project, checkpoint: kept(checkpoint) })
             assert.isFalse(backend.restart)
-            for (let at = from; at < from + size; at += 150) {
-              yield* backend.log(rows.slice(at, Math.min(at + 150, from + size)))
+            for (let at = from; at < from + size; at += 400) {
+              yield* backend.log(rows.slice(at, Math.min(at + 400, from + size)))
             }
             if (part % 2 === 1) return
             from += size
@@ -171,8 +172,8 @@ describe("records", () => {
       const directory = yield* temporary
       const backend = yield* start({ directory, projectName: "cut off" })
       const wide = (seq: number): Metrics =>
-        Object.fromEntries(Array.from({ length: 700 }, (_, i) => [`k${i}`, seq + i]))
-      const rows = Array.from({ length: 12 }, (_, i) => row(i + 1, wide(i + 1), { step: i % 2 }))
+        Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${i}`, seq + i]))
+      const rows = Array.from({ length: 20 }, (_, i) => row(i + 1, wide(i + 1), { step: i % 2 }))
       for (const millis of [150, 300, 600]) yield* Effect.timeoutOption(backend.log(rows), millis)
       yield* backend.log(rows)
       assertSame(yield* onlyRun("cut off"), expected(rows), 6000)
@@ -232,6 +233,35 @@ const post = (path: string, body: unknown) =>
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body)
   })
+
+describe("names", () => {
+  it.live("are those that MLflow's own validation takes", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      const file = Path.join(directory, "names.json")
+      const odd = fc.oneof(
+        fc.string({ unit: "binary", maxLength: 12 }),
+        fc.array(fc.constantFrom("/", ".", "..", "a", "_x", "%", "é", "\n", " ", ":"), { maxLength: 8 }).map((parts) =>
+          parts.join("")
+        )
+      )
+      Fs.writeFileSync(file, JSON.stringify(fc.sample(odd, { numRuns: 20_000, seed: 1 }).map(Names.encode)))
+      const refused = yield* Effect.promise(() =>
+        Client.python(
+          `
+import json, sys
+from mlflow.utils.validation import _validate_metric
+def refused(name):
+    try: _validate_metric(name, 1.0, 0, 0)
+    except Exception as e: return str(e)
+print(json.dumps([r for r in map(refused, json.load(open(sys.argv[1]))) if r]))
+`,
+          file
+        )
+      )
+      assert.deepStrictEqual(JSON.parse(refused), [])
+    }))
+})
 
 describe("config, facts, machine and end", () => {
   it.live("are params, tags and metrics, and a run goes on with others", () =>
@@ -377,17 +407,13 @@ describe("a server that is killed", () => {
         backends: "mlflow",
         environment: { MLFLOW_TRACKING_URI: server.url, MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING: "false" }
       })
-      let stop = false
       const killing = yield* Effect.forkChild(Effect.promise(async () => {
-        for (let times = 0; times < 2; times++) {
-          await new Promise((resolve) => setTimeout(resolve, 700))
-          await server.kill()
-          await server.start()
-        }
-        stop = true
+        await new Promise((resolve) => setTimeout(resolve, 1000))
+        await server.kill()
+        await server.start()
       }))
       let count = 0
-      for (; !stop; count++) {
+      for (; killing.pollUnsafe() === undefined; count++) {
         yield* history.update({ loss: 1 / (count + 1), "train/acc": count, odd: NaN }, { step: count % 1000 })
         yield* Effect.sleep(count % 50 === 0 ? 100 : 0)
       }

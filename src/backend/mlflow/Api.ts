@@ -119,7 +119,10 @@ export const make = (client: Http.Client): Api => {
     const { path, ...rest } = request
     const url = `/api/2.0/mlflow/${path}`
     return Effect.flatMap(client.request({ ...rest, url }), (response) => {
-      const answer = Schema.decodeUnknownOption(schema)(response.json)
+      const { json } = response
+      const answer = typeof json === "object" && !Array.isArray(json)
+        ? Schema.decodeUnknownOption(schema)(json)
+        : Option.none()
       return Option.isSome(answer) ? Effect.succeed(answer.value) : Effect.fail(
         new Http.HttpError({
           method: request.method,
