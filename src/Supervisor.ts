@@ -31,6 +31,7 @@ import * as Backend from "./Backend.ts"
 import * as Lock from "./internal/lock.ts"
 import * as Outbox from "./Outbox.ts"
 import type { Row } from "./Row.ts"
+import * as RunDirectory from "./RunDirectory.ts"
 import * as RunLog from "./RunLog.ts"
 import * as Boundary from "./supervisor/Boundary.ts"
 import * as Cursor from "./supervisor/Cursor.ts"
@@ -97,6 +98,25 @@ export interface Delivered {
  */
 export const isComplete = ({ closed, outputs, undelivered }: Delivered): boolean =>
   undelivered === 0 && outputs === 0 && closed
+
+/**
+ * How far a backend has come by what its files say, without starting it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export const peek = (log: string, backend: string, lastSeq: number): Effect.Effect<Delivered> =>
+  Effect.map(Cursor.readCursor(RunDirectory.cursorPath(log, backend)), ({ closed, failed, outbox, seq }) => ({
+    backend,
+    seq,
+    undelivered: Math.max(0, lastSeq - seq),
+    outputs: Outbox.count(RunDirectory.outboxPath(log), outbox, backend) + failed.length,
+    closed: closed !== undefined,
+    failures: 0,
+    lastFailure: undefined,
+    busy: undefined,
+    permanent: false
+  }))
 
 /**
  * What a supervisor needs to know. Paths are asked for each time: a run's directory may move.
@@ -442,8 +462,9 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         caughtUp.closeUnsafe()
         yield* tried.open
         if (to.restart) {
-          cursor = { ...Cursor.start, outbox: cursor.outbox, failed: cursor.failed }
+          cursor = Cursor.start
           inbox.readFromLog()
+          look = true
         }
         // Before the records, if it can be; a config that is refused does not hold them up.
         const logConfig = () =>

@@ -161,20 +161,19 @@ const lookMillis = 250
 const busyMillis = 3000
 const endlessMillis = 2 ** 31 - 1
 
-/** To the end, or until nothing has moved for too long. A run that was closed already is not closed again. */
+/**
+ * To the end, or until nothing has moved for too long. A run that was closed already is closed again: a server may have
+ * taken it for running since it was asked for it.
+ */
 const deliver = (
   supervised: Supervisor.Supervised,
   state: Backend.RunState | undefined,
   patienceMillis: number
 ): Effect.Effect<Supervisor.Delivered> =>
   Effect.gen(function*() {
-    const all = Effect.gen(function*() {
-      const drained = yield* supervised.drain(endlessMillis)
-      return state === undefined || (drained.closed && drained.outputs === 0)
-        ? drained
-        : yield* supervised.finish(state, endlessMillis)
-    })
-    const fiber = yield* Effect.forkChild(all)
+    const fiber = yield* Effect.forkChild(
+      state === undefined ? supervised.drain(endlessMillis) : supervised.finish(state, endlessMillis)
+    )
     let before = ""
     let moved = yield* Clock.currentTimeMillis
     while (fiber.pollUnsafe() === undefined) {

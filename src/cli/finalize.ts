@@ -1,7 +1,7 @@
 /** `ezpz-stream finalize RUN`: folds a run's log again. */
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
-import { Finalize, History, RunDirectory, RunLog } from "../index.ts"
+import { Finalize, History, RunDirectory, RunLog, Supervisor } from "../index.ts"
 import * as Account from "./Account.ts"
 import { failure, usage } from "./Exit.ts"
 import type { OutputOptions } from "./options.ts"
@@ -33,9 +33,12 @@ export const handler = (path: string, options: OutputOptions) =>
     }).pipe(Effect.provideService(Finalize.Progress, showPhase(screen)))
     screen.clearProgress()
     yield* Account.showPlots(finished, screen, false, environment)
+    // Those that are not here get it from `sync`, whenever they can be reached.
+    const others = (run?.backends ?? []).filter((name) => !history.tracker.names.includes(name))
+    const left = yield* Effect.forEach(others, (name) => Supervisor.peek(history.logPath, name, finished.rows))
     const lines = [
       ...Account.written(finished, history, !options.noPlots),
-      ...Account.undelivered(finished.delivered, finished.directory)
+      ...Account.undelivered([...finished.delivered, ...left], finished.directory)
     ]
     yield* screen.error(lines.map((line) => `${line}\n`).join(""))
     return 0
