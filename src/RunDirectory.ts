@@ -183,10 +183,10 @@ export const writeRun = (logPath: string, run: Run): Effect.Effect<void, RunDire
 export const lock = (logPath: string): Effect.Effect<void, RunDirectoryError, Scope.Scope> => {
   const path = lockPath(logPath)
   return Effect.acquireRelease(
-    Effect.flatMap(attempt(path, () => Lock.take(path)), (taken) =>
-      Lock.isHeld(taken)
-        ? Effect.succeed(taken)
-        : Effect.fail(new RunDirectoryError({ path, reason: busy(path, taken) }))),
+    Effect.gen(function*() {
+      const taken = yield* attempt(path, () => Lock.take(path))
+      return Lock.isHeld(taken) ? taken : yield* new RunDirectoryError({ path, reason: busy(path, taken) })
+    }),
     (held) => Effect.sync(held.release)
   )
 }

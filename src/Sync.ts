@@ -133,7 +133,7 @@ export const run = (
         cursor: () => RunDirectory.cursorPath(log, name),
         lock: () => RunDirectory.deliveryLockPath(log, name),
         outbox: () => RunDirectory.outboxPath(log),
-        history: () => Finalize.historyTable(log),
+        history: Finalize.historyTable(log),
         lastSeq
       })
     // A run whose process is gone without a word was killed.
@@ -177,7 +177,7 @@ const deliver = (
     let before = ""
     let moved = yield* Clock.currentTimeMillis
     while (fiber.pollUnsafe() === undefined) {
-      yield* Effect.raceFirst(Fiber.await(fiber), Effect.sleep(lookMillis))
+      yield* Effect.timeoutOption(Fiber.await(fiber), lookMillis)
       const now = yield* Clock.currentTimeMillis
       const { busy, outputs, permanent, seq } = yield* supervised.state
       const place = `${seq} ${outputs}`

@@ -103,7 +103,7 @@ export interface Options {
   readonly context: Omit<Backend.Context, "checkpoint" | "directory">
   readonly directory: () => string
   readonly log: () => string
-  readonly history: () => Effect.Effect<Backend.Table, Backend.BackendError>
+  readonly history: Effect.Effect<Backend.Table, Backend.BackendError>
   readonly lastSeq: number
   readonly hasOthers?: boolean | undefined
   readonly sample?: Effect.Effect<Backend.Sample["metrics"]> | undefined
@@ -140,7 +140,7 @@ export const make = (options: Options): Effect.Effect<Tracker, never, Scope.Scop
         cursor: () => RunDirectory.cursorPath(log(), name),
         lock: () => RunDirectory.deliveryLockPath(log(), name),
         outbox,
-        history: () => history(),
+        history: Effect.suspend(() => history),
         lastSeq
       }))
 
@@ -229,11 +229,11 @@ export const make = (options: Options): Effect.Effect<Tracker, never, Scope.Scop
       finish: (state, timeout, outputs) =>
         Effect.suspend(() => {
           if (outputs !== undefined) {
-            history = () =>
-              Effect.succeed(outputs.history)
+            history = Effect.succeed(outputs.history)
           }
           return Effect.andThen(
-            outputs === undefined ? Effect.void : put(() => outputs.entries, "The outputs"),
+            outputs === undefined ? Effect.void : put(() =>
+              outputs.entries, "The outputs"),
             Effect.forEach(backends, (supervised) => supervised.finish(state, timeout), { concurrency: "unbounded" })
           )
         })

@@ -695,7 +695,7 @@ describe("Tracker", () => {
       context: context(directory),
       directory: () => directory,
       log: () => path,
-      history: () => Effect.succeed({ columns: ["step"], rows: Stream.make([1]) }),
+      history: Effect.succeed({ columns: ["step"], rows: Stream.make([1]) }),
       lastSeq: 0
     })
   }

@@ -146,7 +146,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       },
       directory: () => directory,
       log: () => logPath,
-      history: () => Finalize.historyTable(logPath),
+      history: Effect.suspend(() => Finalize.historyTable(logPath)),
       lastSeq: writer.lastSeq,
       hasOthers: run.backends.length > entries.length,
       ...(yield* sampling(environment, directory))

@@ -25,7 +25,7 @@ export const give = (
   backend: Backend,
   entry: Entry,
   directory: string,
-  history: () => Effect.Effect<Table, BackendError>
+  history: Effect.Effect<Table, BackendError>
 ): Effect.Effect<void, BackendError> => {
   const at = (path: string): string => Path.resolve(directory, path)
   switch (entry.kind) {
@@ -44,7 +44,7 @@ export const give = (
         (table) => backend.logTable(entry.name, table)
       )
     case "history":
-      return Effect.flatMap(history(), (table) => backend.logTable(entry.name, table))
+      return Effect.flatMap(history, (table) => backend.logTable(entry.name, table))
     case "artifacts":
       return backend.logArtifacts(entry.paths.map(at))
     case "summary":

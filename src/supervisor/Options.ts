@@ -22,7 +22,7 @@ export interface Options {
   readonly lock: () => string
   readonly outbox: () => string
   /** The run's records as a table. */
-  readonly history: () => Effect.Effect<Backend.Table, Backend.BackendError>
+  readonly history: Effect.Effect<Backend.Table, Backend.BackendError>
   /** The seq of the last record in the log when the run was opened. */
   readonly lastSeq: number
 }

@@ -53,7 +53,8 @@ const wayTo = async (port: number) => {
   const relay = createServer((from) => {
     if (!way.open) return void from.destroy()
     const to = connect(port, "127.0.0.1")
-    from.pipe(to).pipe(from)
+    from.pipe(to)
+    to.pipe(from)
     for (const [one, other] of [[from, to], [to, from]] as const) one.on("error", () => other.destroy())
   })
   await new Promise<void>((listening) => relay.listen(0, "127.0.0.1", listening))

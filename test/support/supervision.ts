@@ -85,7 +85,7 @@ export const open = (directory: string, runId = "r1"): Effect.Effect<Run, RunLog
           cursor: () => RunDirectory.cursorPath(path, name),
           lock: () => RunDirectory.deliveryLockPath(path, name),
           outbox: () => RunDirectory.outboxPath(path),
-          history: () => Effect.succeed({ columns: ["step"], rows: Stream.make([1]) }),
+          history: Effect.succeed({ columns: ["step"], rows: Stream.make([1]) }),
           lastSeq
         }),
       append,
