@@ -8,7 +8,6 @@
  * @since 0.2.0
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Http from "../../internal/http.ts"
 
@@ -119,17 +118,16 @@ export const make = (client: Http.Client): Api => {
     const { path, ...rest } = request
     const url = `/api/2.0/mlflow/${path}`
     return Effect.flatMap(client.request({ ...rest, url }), (response) => {
-      const { json } = response
-      const answer = typeof json === "object" && !Array.isArray(json)
-        ? Schema.decodeUnknownOption(schema)(json)
-        : Option.none()
-      return Option.isSome(answer) ? Effect.succeed(answer.value) : Effect.fail(
-        new Http.HttpError({
-          method: request.method,
-          url,
-          kind: "no MLflow answer",
-          detail: `status ${response.status}, and not what an MLflow server says: is it one?`
-        })
+      const json: unknown = Array.isArray(response.json) ? undefined : response.json
+      return Effect.fromOption(Schema.decodeUnknownOption(schema)(json)).pipe(
+        Effect.mapError(() =>
+          new Http.HttpError({
+            method: request.method,
+            url,
+            kind: "no MLflow answer",
+            detail: `status ${response.status}, and not what an MLflow server says: is it one?`
+          })
+        )
       )
     })
   }
@@ -209,6 +207,7 @@ export const make = (client: Http.Client): Api => {
   }
 }
 
+/** Any object: of most answers only that they are MLflow's counts. */
 const Anything = Schema.Struct({})
 
 const orUndefined = <A>(code: string, call: Call<A>): Call<A | undefined> =>

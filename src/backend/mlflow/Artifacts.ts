@@ -70,7 +70,11 @@ export const make = (client: Http.Client, baseUrl: string, uri: string | undefin
         foreign: new URL(root).hostname !== new URL(baseUrl).hostname,
         file
       }).pipe(Effect.mapError((error) =>
-        Fs.existsSync(file) ? Http.backendError("mlflow", operation)(error) : gone(operation, file, error)
+        !Fs.existsSync(file)
+          ? gone(operation, file, error)
+          : error.status === 413
+          ? permanent(operation, error.kind, error.message)
+          : Http.backendError("mlflow", operation)(error)
       ))
       if (String(response.headers["content-type"]).includes("html")) {
         return yield* noServer(operation, root)

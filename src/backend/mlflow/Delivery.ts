@@ -1,9 +1,10 @@
 /**
  * Sending what can be refused: a request at a time, and where the server refuses one for what is in it, in parts.
  *
- * One entry that a server does not take must not keep all others from it. A request that is refused as invalid is
- * therefore sent in halves, down to the entries that are refused alone; those are left out. But a server that refuses
- * every one of them refuses something else (the run was deleted): that is a failure, and nothing is left out.
+ * One entry that a server does not take must not keep all others from it. A request that is refused as invalid, or as
+ * too large by something in between, is therefore sent in halves, down to the entries that are refused alone; those are
+ * left out. But a server that refuses every one of them refuses something else (the run was deleted): that is a failure,
+ * and nothing is left out.
  *
  * A point that the server has already is ignored by it. Should one say instead, with status 500, that its database did
  * not take it twice, then it is there, and counts as taken.
@@ -57,7 +58,8 @@ export const send = <A>(
 /** Whether what was sent is at fault. */
 const isAbout = (error: Http.HttpError): boolean => {
   const code = codeOf(error)
-  return (error.status === 400 && (code === "INVALID_PARAMETER_VALUE" || code === "BAD_REQUEST")) || isThere(error)
+  return error.status === 413 ||
+    (error.status === 400 && (code === "INVALID_PARAMETER_VALUE" || code === "BAD_REQUEST")) || isThere(error)
 }
 
 const isThere = (error: Http.HttpError): boolean =>

@@ -18,7 +18,8 @@ import * as Params from "./Params.ts"
  * The params and tags of one run.
  *
  * - `params` sends values by name; with `told`, that one cannot be changed any more is a warning.
- * - `tellRenamed` says which names are others on the server, and keeps there what was cut from them.
+ * - `tellRenamed` says which names are others on the server. Those that were cut it keeps there whole, as tags; a
+ *   server that does not take them now gets them later, with `flush` at the latest: records do not wait for it.
  * - `loggedTable` says that an artifact is a table, where `mlflow.load_table` looks for them.
  *
  * @category models
@@ -34,7 +35,8 @@ export interface Entries {
   readonly tellRenamed: (
     kind: "metric" | "param",
     renamed: ReadonlyArray<readonly [from: string, to: string]>
-  ) => Effect.Effect<void, BackendError>
+  ) => Effect.Effect<void>
+  readonly flush: (operation: string) => Effect.Effect<void, BackendError>
   readonly loggedTable: (path: string) => Effect.Effect<void, BackendError>
 }
 
@@ -74,6 +76,13 @@ export const make = (api: Api, run: Run): Entries => {
       { discard: true }
     )
 
+  const flush: Entries["flush"] = (operation) =>
+    Effect.suspend(() =>
+      Effect.map(send(operation, "tags", pending), () => {
+        pending = []
+      })
+    )
+
   const tellRenamed: Entries["tellRenamed"] = (kind, renamed) =>
     Effect.gen(function*() {
       if (renamed.length > 0) {
@@ -83,10 +92,8 @@ export const make = (api: Api, run: Run): Entries => {
           } there`
         )
       }
-      // A failure leaves them for the next time.
       pending = [...pending, ...Params.originals(kind, renamed)]
-      yield* send("log", "tags", pending)
-      pending = []
+      yield* Effect.ignore(flush("log"))
     })
 
   return {
@@ -105,6 +112,7 @@ export const make = (api: Api, run: Run): Entries => {
       }),
     tags: (operation, tags) => send(operation, "tags", tags),
     tellRenamed,
+    flush,
     loggedTable: (path) =>
       Effect.suspend(() => {
         if (tables.some((table) => table.path === path)) return Effect.void

@@ -129,7 +129,7 @@ export const factory = (context: Backend.Context): Effect.Effect<Backend.Backend
     let factsSent = false
 
     /** What a record had that MLflow does not, once. */
-    const tell = (): Effect.Effect<void, Backend.BackendError> =>
+    const tell = (): Effect.Effect<void> =>
       Effect.gen(function*() {
         const { fraction, infinity, renamed, strings } = maker.notes()
         yield* entries.tellRenamed("metric", renamed)
@@ -167,7 +167,7 @@ export const factory = (context: Backend.Context): Effect.Effect<Backend.Backend
     /** Says it clearly if the run is what is wrong. */
     const stillThere = (operation: string): Effect.Effect<void, Backend.BackendError> =>
       Effect.gen(function*() {
-        const found = yield* api.run(runId).pipe(Effect.catch(() => Effect.succeed(run)))
+        const found = yield* api.run(runId).pipe(Effect.orElseSucceed(() => run))
         if (found !== undefined) return yield* Run.check(found, operation)
         return yield* new Backend.BackendError({
           backend: name,
@@ -280,11 +280,15 @@ export const factory = (context: Backend.Context): Effect.Effect<Backend.Backend
           directory = to
         }),
       finish: (state) =>
-        Effect.flatMap(
-          Clock.currentTimeMillis,
-          (now) => api.updateRun(runId, { status: statuses[state], endTime: now })
-        ).pipe(
-          Effect.mapError(Http.backendError(name, "finish"))
-        )
+        Effect.gen(function*() {
+          yield* entries.flush("finish")
+          // A run that is delivered later did not end later.
+          const { latest } = acknowledged
+          const endTime = context.live || latest === 0 ? yield* Clock.currentTimeMillis : latest
+          yield* Effect.mapError(
+            api.updateRun(runId, { status: statuses[state], endTime }),
+            Http.backendError(name, "finish")
+          )
+        })
     }
   })

@@ -69,6 +69,8 @@ export const open = (
       startTime,
       tags: [
         { key: runTag, value: context.runId },
+        // Servers before 1.30 know the name by this alone.
+        { key: "mlflow.runName", value: options.name },
         { key: "mlflow.user", value: user() },
         { key: "mlflow.source.type", value: "LOCAL" }
       ]
