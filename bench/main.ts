@@ -7,6 +7,11 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import * as latency from "./backends/latency.ts"
+import * as misbehaving from "./backends/misbehaving.ts"
+import * as mlflow from "./backends/mlflow.ts"
+import * as unreachable from "./backends/unreachable.ts"
+import * as wandb from "./backends/wandb.ts"
 import * as finalize from "./finalize.ts"
 import * as ingest from "./ingest.ts"
 import { command, type Context, machine, root } from "./measure.ts"
@@ -22,7 +27,19 @@ interface Benchmark {
   readonly measure: (context: Context) => Promise<Findings>
 }
 
-const benchmarks: { readonly [name: string]: Benchmark } = { startup, ingest, update, finalize, whole, micro }
+const benchmarks: { readonly [name: string]: Benchmark } = {
+  startup,
+  ingest,
+  update,
+  finalize,
+  whole,
+  mlflow,
+  wandb,
+  latency,
+  misbehaving,
+  unreachable,
+  micro
+}
 
 const { positionals, values: { quick } } = parseArgs({
   allowPositionals: true,

@@ -83,17 +83,20 @@ export interface Usage {
   readonly stdout: string
 }
 
-/** Runs a Node program to its end. `stdin` is another program whose output it reads. */
+/** Runs a Node program to its end. `stdin` is another program whose output it reads, `env` what else it is told. */
 export const run = async (
   args: ReadonlyArray<string>,
-  options: { readonly stdin?: ReadonlyArray<string> | undefined } = {}
+  options: {
+    readonly stdin?: ReadonlyArray<string> | undefined
+    readonly env?: { readonly [name: string]: string } | undefined
+  } = {}
 ): Promise<Usage> => {
   const source = options.stdin === undefined
     ? undefined
     : spawn(process.execPath, options.stdin, { stdio: ["ignore", "pipe", "inherit"] })
   const from = performance.now()
   const measured: ChildProcess = spawn(process.execPath, ["--require", child("usage.cjs"), ...args], {
-    env: environment,
+    env: { ...environment, ...options.env },
     stdio: [source?.stdout ?? "ignore", "pipe", "pipe", "pipe"]
   })
   // The pipe is theirs alone.
@@ -119,9 +122,11 @@ export const wall = (args: ReadonlyArray<string>): Promise<number> =>
       })
   })
 
-/** The same for everybody: nobody's settings for backends or plots. */
-const environment = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(EZPZ|WANDB|WB|MLFLOW|NODE_OPTIONS|NODE_COMPILE)/.test(name))
+/** The same for everybody: nobody's settings for backends or plots, and no proxy on the way to this machine. */
+export const environment: { readonly [name: string]: string | undefined } = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) =>
+    !/^(EZPZ|WANDB|WB|MLFLOW|AMSC|AM_SC|NODE_OPTIONS|NODE_COMPILE)|^(https?|all|no)_proxy$/i.test(name)
+  )
 )
 
 const text = async (stream: Readable): Promise<string> => {
