@@ -25,10 +25,14 @@ interface Ended {
   readonly stderr: string
 }
 
+/** Without what is set here for backends: examples send nothing from tests. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(?:EZPZ_TRACKER|WANDB_|WB_PROJECT|MLFLOW_)/.test(name))
+)
+
 /** Processes start in a directory of their own. */
 const start = (args: ReadonlyArray<string>, cwd = mkdtempSync(join(outputs, "cwd-"))): ChildProcess => {
-  const { EZPZ_TRACKER_BACKENDS: _, EZPZ_TRACKERS: __, ...env } = process.env
-  return spawn(process.execPath, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] })
+  return spawn(process.execPath, args, { cwd, env: environment, stdio: ["ignore", "pipe", "pipe"] })
 }
 
 const end = (child: ChildProcess): Promise<Ended> =>
@@ -191,6 +195,29 @@ describe("the library's examples", () => {
     assert.include(result.stderr, "answered 503")
     assert.notInclude(result.stdout + result.stderr, "of no concern")
     assert.strictEqual(linesOf(directory, "metrics.csv").length, 1001)
+  })
+
+  it("wandb.ts leaves an offline run with its table and plots, and says how to send it", async () => {
+    const directory = join(outputs, "wandb")
+    const result = await run("examples/wandb.ts", directory)
+    ended(0, result)
+    const [, folder = ""] = /^200 records: wandb sync (.*)$/m.exec(result.stdout) ?? []
+    assert.deepStrictEqual(readdirSync(join(directory, "wandb")).map((name) => join(directory, "wandb", name)), [
+      folder
+    ])
+    const files = globSync("**", { cwd: folder })
+    assert.isTrue(files.some((file) => /^run-.*\.wandb$/.test(file)), files.join(" "))
+    for (const name of ["media/table/path_*", "media/images/train/loss_*.png", "train.h5", "report.md"]) {
+      assert.strictEqual(globSync(join("files", name), { cwd: folder }).length, 1, name)
+    }
+  })
+
+  it("mlflow.ts says what to set where no server is named", async () => {
+    const directory = join(outputs, "mlflow")
+    const unset = await run("examples/mlflow.ts", directory)
+    ended(2, unset)
+    assert.include(unset.stderr, "MLFLOW_TRACKING_URI=http://")
+    assert.isFalse(existsSync(directory))
   })
 })
 
