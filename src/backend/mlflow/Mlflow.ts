@@ -149,9 +149,14 @@ export const factory = (context: Backend.Context): Effect.Effect<Backend.Backend
     const sendPoints = (operation: string, points: ReadonlyArray<Points.Point>) =>
       points.length === 0 ? Effect.void : Delivery.send(
         points,
-        (part) => api.logBatch(Batches.body(runId, part))
+        (part) => api.logBatch(Batches.body(runId, part)),
+        stillThere(operation)
       ).pipe(
-        Effect.catch((error) => Effect.andThen(stillThere(operation), Http.backendError(name, operation)(error))),
+        Effect.catchTag("HttpError", (error) =>
+          Effect.andThen(
+            Api.codeOf(error) === "RESOURCE_DOES_NOT_EXIST" ? stillThere(operation) : Effect.void,
+            Http.backendError(name, operation)(error)
+          )),
         Effect.flatMap((refusals) => {
           const [first] = refusals
           if (first === undefined) return Effect.void

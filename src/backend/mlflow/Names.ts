@@ -39,7 +39,7 @@ export const maxLength = 250
 export const encode = (name: string): string => {
   if (legal.test(name) && name.length <= maxLength && !escapes.test(name)) return name
   if (name === "") return empty
-  const whole = (name === empty ? `${code("_")}x_` : escape(name)).replaceAll(/(?<=^|\/)\.{1,2}(?=\/|$)|^\.\./g, dots)
+  const whole = (name === empty ? escapedEmpty : escape(name)).replaceAll(/(?<=^|\/)\.{1,2}(?=\/|$)|^\.\./g, dots)
   return whole.length <= maxLength ? whole : `${whole.slice(0, maxLength - hashLength)}_xh${digest(name)}_`
 }
 
@@ -79,13 +79,18 @@ export const isCut = (name: string): boolean => cut.test(name)
  * @since 0.2.0
  */
 export const path = (name: string): string =>
-  name.replaceAll(/[#%\\\p{Cc}\p{Cs}]|^\/|\/$|(?<=\/)\/|_(?=x[0-9A-F]{4})|(?<=^|\/)\.{1,2}(?=\/|$)/gu, codes) || empty
+  name === ""
+    ? empty
+    : name === empty
+    ? escapedEmpty
+    : name.replaceAll(/[#%\\\p{Cc}\p{Cs}]|^\/|\/$|(?<=\/)\/|_(?=x[0-9A-F]{4})|(?<=^|\/)\.{1,2}(?=\/|$)/gu, codes)
 
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
 
 const empty = "_x_"
+const escapedEmpty = "_x005F_x_"
 const hashLength = 20
 
 /** Names of the plain kind, which are nearly all. */

@@ -57,6 +57,18 @@ describe("entries of which some are refused", () => {
       }
     }))
 
+  it.effect("nothing is sent in parts where it is not the entries that are wrong", () =>
+    Effect.gen(function*() {
+      let requests = 0
+      const error = yield* Effect.flip(Delivery.send(
+        Array.from({ length: 1000 }, (_, i) => i),
+        () => Effect.suspend(() => Effect.fail(refusal(400, "INVALID_PARAMETER_VALUE", `${++requests}`))),
+        Effect.fail("the run was deleted")
+      ))
+      assert.strictEqual(error, "the run was deleted")
+      assert.strictEqual(requests, 1)
+    }))
+
   it.effect("what a database has already counts as taken", () =>
     Effect.gen(function*() {
       const there = refusal(500, "INTERNAL_ERROR", "(sqlite3.IntegrityError) UNIQUE constraint failed: metrics.key")

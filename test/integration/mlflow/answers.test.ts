@@ -203,6 +203,30 @@ describe("an answer", () => {
     }))
 })
 
+describe("a run that is delivered later", () => {
+  it.live("keeps its state until the end, which is when its last record came", () =>
+    Effect.gen(function*() {
+      const server = yield* loopback()
+      const ended = { run: { info: { run_id: "r", experiment_id: "1", status: "FAILED", lifecycle_stage: "active" } } }
+      server.answer = ({ path }, response) => {
+        if (!path.endsWith("runs/get")) return undefined
+        response.end(JSON.stringify(ended))
+        return true
+      }
+      const position = { highest: 0, recent: [[0, 5]], forgotten: -1, latest: 5 }
+      const checkpoint = { runId: "r", experimentId: "1", position }
+      const updates = () =>
+        server.asked.filter(({ path }) => path.endsWith("runs/update")).map(({ body }) => JSON.parse(body))
+      const backend = yield* start(server, {}, { live: false, checkpoint })
+      yield* backend.log([row(2, { loss: 1 })])
+      assert.deepStrictEqual(updates(), [])
+      yield* backend.finish("killed")
+      assert.deepStrictEqual(updates(), [{ run_id: "r", status: "KILLED", end_time: 1_764_000_000_500 }])
+      yield* start(server, {}, { checkpoint })
+      assert.deepStrictEqual(updates().at(-1), { run_id: "r", status: "RUNNING" })
+    }))
+})
+
 describe("what cannot be", () => {
   it.live("an experiment whose artifacts are elsewhere takes metrics, and says once why no files", () =>
     Effect.gen(function*() {

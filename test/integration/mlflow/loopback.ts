@@ -36,8 +36,10 @@ export const make = async (
   const run = {
     info: { run_id: "r", experiment_id: "1", artifact_uri: artifactUri, status: "RUNNING", lifecycle_stage: "active" }
   }
+  const experiment = { experiment_id: "1", name: "project", lifecycle_stage: "active" }
   const answers: { readonly [path: string]: unknown } = {
-    "experiments/get-by-name": { experiment: { experiment_id: "1", name: "project", lifecycle_stage: "active" } },
+    "experiments/get": { experiment },
+    "experiments/get-by-name": { experiment },
     "runs/create": { run },
     "runs/get": { run }
   }
