@@ -215,30 +215,32 @@ export const make = (options: Options): Effect.Effect<Tracker, never, Scope.Scop
           supervised.move(to), { discard: true }),
       drain: (timeout) =>
         Effect.forEach(backends, (supervised) => supervised.drain(timeout), { concurrency: "unbounded" }),
-      files: Effect.map(
-        Effect.forEach(
-          backends,
-          (supervised) =>
-            Effect.flatMap(supervised.backend, (backend) =>
-              backend === undefined ? Effect.succeed([]) : Effect.catchCause(backend.files, () =>
-                Effect.succeed([])))
-        ),
-        (files) =>
-          files.flat()
-      ),
+      files: Effect.map(Effect.forEach(backends, filesOf), (files) => files.flat()),
       finish: (state, timeout, outputs) =>
-        Effect.suspend(() => {
+        Effect.gen(function*() {
           if (outputs !== undefined) {
             history = Effect.succeed(outputs.history)
+            // Some make a file of it, which is among the artifacts that the others get.
+            const isHistory = ({ kind }: Outbox.Entry): boolean => kind === "history"
+            yield* put(() => outputs.entries.filter(isHistory), "The history")
+            const writing = yield* Effect.filter(backends, (supervised) =>
+              Effect.map(filesOf(supervised), (files) => files.length > 0))
+            yield* Effect.forEach(writing, (supervised) =>
+              supervised.drain(timeout), { concurrency: "unbounded" })
+            yield* put(() => outputs.entries.filter((entry) => !isHistory(entry)), "The outputs")
           }
-          return Effect.andThen(
-            outputs === undefined ? Effect.void : put(() =>
-              outputs.entries, "The outputs"),
-            Effect.forEach(backends, (supervised) => supervised.finish(state, timeout), { concurrency: "unbounded" })
-          )
+          return yield* Effect.forEach(backends, (supervised) => supervised.finish(state, timeout), {
+            concurrency: "unbounded"
+          })
         })
     }
   })
+
+const filesOf = (supervised: Supervisor.Supervised): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.flatMap(
+    supervised.backend,
+    (backend) => backend === undefined ? Effect.succeed([]) : Effect.catchCause(backend.files, () => Effect.succeed([]))
+  )
 
 /**
  * A path as the outbox has it: relative to the run's directory where it lies in it.
