@@ -318,7 +318,7 @@ const deliver = (
       { kind: "history", name: "training_history" },
       ...plots.map((plot): Outbox.Entry => ({
         kind: "image",
-        name: plot.metric,
+        name: imageName(plot),
         path: path(plot.png),
         caption: plot.metric
       })),
@@ -326,6 +326,10 @@ const deliver = (
     ]
   })
 }
+
+/** A metric's two plots are two images, and neither has the name of another metric's. */
+const imageName = ({ kind, metric, png }: Plot.PlotFile): string =>
+  kind === "metric" ? metric : `${metric}${png.endsWith(".ridge.png") ? "." : "_"}ridge`
 
 /**
  * A run's records as a table: step, timestamp, then every key in order of appearance. The log is read when the table is
