@@ -2,28 +2,24 @@
 import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { narrowKeys, printed, steady, write } from "../data.ts"
-import { child, command, type Context, run, type Usage } from "../measure.ts"
-import { atMost, type Check, count, type Findings, megabytes, ratio, seconds } from "../report.ts"
+import { alternate, child, command, type Context, median, run, type Spread, spread, type Usage } from "../measure.ts"
+import { atMost, type Check, count, type Findings, megabytes, ratio, seconds, times } from "../report.ts"
 import * as Recorder from "./recorder.ts"
 
 export const title = "a server that is away all the time, and sync"
 
 export const about =
   "`ezpz-stream --backends mlflow --quiet --no-finalize --finish-timeout 1 -`, the records of 8 metrics coming through " +
-  "a pipe, while nothing listens where the server should be. Then a server is there, which counts what it gets and " +
-  "keeps nothing, and `ezpz-stream sync RUN` delivers. Whole processes; memory is the kernel's peak of the resident set."
-
-interface Delivery {
-  readonly records: number
-  readonly tracking: Usage
-  readonly syncing: Usage
-  readonly counts: Recorder.Counts
-}
+  "a pipe, while nothing listens where the server should be; in turn with the same without a backend. Then a server is " +
+  "there, which counts what it gets and keeps nothing, and `ezpz-stream sync RUN` delivers. Whole processes; memory is " +
+  "the kernel's peak of the resident set."
 
 export const measure = async ({ directory, quick }: Context): Promise<Findings> => {
   const lengths = quick ? [10_000, 50_000] : [100_000, 1_000_000]
+  const job = steady(narrowKeys)
+  const input = write(join(directory, "input.jsonl"), () => printed(job), { lines })
   const all: Array<Delivery> = []
-  for (const records of lengths) all.push(await deliver(directory, records))
+  for (const records of lengths) all.push(await deliver(directory, input.path, records, quick ? 1 : 3))
 
   const [short, long] = all
   const name = count(lengths[1] ?? NaN)
@@ -39,20 +35,22 @@ export const measure = async ({ directory, quick }: Context): Promise<Findings> 
   return {
     tables: [
       {
-        columns: ["records, no server", "tracking", "peak memory", "sync", "records", "peak memory"],
-        rows: all.map(({ records, syncing, tracking }) => [
+        columns: ["records", "tracking, no backend", "peak memory", "tracking, no server", "peak memory"],
+        rows: all.map(({ plain, records, tracking }) => [
           count(records),
-          seconds(tracking.wall),
-          megabytes(tracking.rss),
-          seconds(syncing.wall),
-          `${count(Math.round(records / syncing.wall))}/s`,
-          megabytes(syncing.rss)
+          times(plain.wall),
+          megabytes(plain.rss),
+          times(tracking.wall),
+          megabytes(tracking.rss)
         ])
       },
       {
-        columns: ["records", "requests", "points that came", "twice", "missing", "run closed"],
-        rows: all.map(({ counts, records }) => [
+        columns: ["records", "sync", "records", "peak memory", "requests", "points", "twice", "missing", "run closed"],
+        rows: all.map(({ counts, records, syncing }) => [
           count(records),
+          seconds(syncing.wall),
+          `${count(Math.round(records / syncing.wall))}/s`,
+          megabytes(syncing.rss),
           count(counts.requests),
           count(counts.points),
           count(counts.again),
@@ -73,25 +71,46 @@ export const measure = async ({ directory, quick }: Context): Promise<Findings> 
   }
 }
 
-/** The input is a tenth of the run or so, again and again, its steps going on. */
+interface Tracking {
+  readonly wall: Spread
+  readonly rss: number
+}
+
+interface Delivery {
+  readonly records: number
+  readonly plain: Tracking
+  readonly tracking: Tracking
+  readonly syncing: Usage
+  readonly counts: Recorder.Counts
+}
+
+/** The input comes again and again, its steps going on. */
 const lines = 10_000
 
-const deliver = async (directory: string, records: number): Promise<Delivery> => {
-  const job = steady(narrowKeys)
-  const input = write(join(directory, "input.jsonl"), () => printed(job), { lines })
-  const outdir = join(directory, `run${records}`)
+const deliver = async (directory: string, input: string, records: number, rounds: number): Promise<Delivery> => {
+  const outdir = join(directory, "run")
   const port = await Recorder.freePort()
   const env = { MLFLOW_TRACKING_URI: `http://127.0.0.1:${port}`, EZPZ_SYSTEM_METRICS: "0" }
-  const tracking = await run(
-    [command, "--backends", "mlflow", "--quiet", "--no-finalize", "--finish-timeout", "1", "--outdir", outdir, "-"],
-    { stdin: [child("repeat.js"), input.path, String(records / lines)], env }
-  )
+  const track = (backends: string): Promise<Usage> => {
+    rmSync(outdir, { recursive: true, force: true })
+    const options = ["--backends", backends, "--quiet", "--no-finalize", "--finish-timeout", "1", "--outdir", outdir]
+    return run([command, ...options, "-"], {
+      stdin: [child("repeat.js"), input, String(records / lines)],
+      env
+    })
+  }
+  const runs = await alternate(rounds, { plain: () => track("none"), tracking: () => track("mlflow") })
+  const of = (usages: ReadonlyArray<Usage>): Tracking => ({
+    wall: spread(usages.map(({ wall }) => wall)),
+    rss: median(usages.map(({ rss }) => rss))
+  })
+  // The last run is there still.
   const recorder = await Recorder.start({ port })
   try {
     const syncing = await run([command, "sync", outdir, "--quiet"], { env })
-    return { records, tracking, syncing, counts: await recorder.counts() }
+    const counts = await recorder.counts()
+    return { records, plain: of(runs.plain), tracking: of(runs.tracking), syncing, counts }
   } finally {
     await recorder.stop()
-    rmSync(outdir, { recursive: true, force: true })
   }
 }
