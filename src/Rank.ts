@@ -1,15 +1,21 @@
 /**
- * Who this process is among those that train together: its rank, how many there are, and who started them.
+ * Who this process is among those that train together: its rank, how many there are, who started them, which job they
+ * are, and where the root may be found.
  *
- * Read from the environment that launchers set, first match wins: torchrun (`RANK`, `WORLD_SIZE`), Open MPI
- * (`OMPI_COMM_WORLD_*`), PALS and MPICH (`PALS_*`, `PMI_*`), Slurm (`SLURM_PROCID`, `SLURM_NTASKS`), Flux (`FLUX_*`);
- * else one rank.
+ * Read from the environment, first match wins: what a person says (`EZPZ_RANK`, `EZPZ_WORLD_SIZE`), torchrun (`RANK`,
+ * `WORLD_SIZE`), Open MPI (`OMPI_COMM_WORLD_*`), PALS and MPICH (`PALS_*`, `PMI_*`), Slurm (`SLURM_PROCID`,
+ * `SLURM_NTASKS`), Flux (`FLUX_*`); else one rank. A scheduler alone makes no ranks: the script of a batch job has
+ * `SLURM_PROCID`, too, and nobody beside it, and PBS only says which job and which hosts.
+ *
+ * The id of a job is the same for all its ranks, and for no other launch: what the launcher calls it, with the
+ * scheduler's job, and how often it was started over. Where launchers give no name (MPICH, variables set by hand),
+ * `EZPZ_JOB_ID` tells two jobs apart that run at the same time.
  *
  * @since 0.1.0
  */
 
 /**
- * A process's place among the ranks.
+ * A process's place among the ranks. `localWorldSize`: how many of them are on this host, where that is known.
  *
  * @category models
  * @since 0.1.0
@@ -18,7 +24,21 @@ export interface Rank {
   readonly rank: number
   readonly worldSize: number
   readonly localRank: number
+  readonly localWorldSize?: number
   readonly launcher: string
+}
+
+/**
+ * Which job the ranks are, and the hosts on which rank 0 may be, the likeliest first. `masterPort` belongs to the
+ * training's own rendezvous: never to be bound, but known to all ranks.
+ *
+ * @category models
+ * @since 0.3.0
+ */
+export interface Job {
+  readonly id: string
+  readonly rootHosts: ReadonlyArray<string>
+  readonly masterPort: number | undefined
 }
 
 /**
@@ -31,31 +51,107 @@ export interface Environment {
   readonly [name: string]: string | undefined
 }
 
+// -----------------------------------------------------------------------------
+// Ranks
+// -----------------------------------------------------------------------------
+
 /**
  * The only rank of a run.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const single: Rank = { rank: 0, worldSize: 1, localRank: 0, launcher: "none" }
+export const single: Rank = { rank: 0, worldSize: 1, localRank: 0, localWorldSize: 1, launcher: "none" }
 
-const launchers: ReadonlyArray<{
+interface Launcher {
   readonly launcher: string
   readonly rank: string
-  readonly worldSize: string
+  /** First one that is set, after `EZPZ_WORLD_SIZE`. */
+  readonly worldSize: ReadonlyArray<string>
   readonly localRank: string
-}> = [
-  { launcher: "torchrun", rank: "RANK", worldSize: "WORLD_SIZE", localRank: "LOCAL_RANK" },
+  readonly localWorldSize: (environment: Environment, worldSize: number) => number | undefined
+  /** What says that the variables are somebody else's. */
+  readonly unless?: (environment: Environment) => boolean
+  readonly job: (environment: Environment) => ReadonlyArray<string | undefined>
+}
+
+const named = (name: string) => (environment: Environment): number | undefined => positive(environment[name])
+
+const explicit: Launcher = {
+  launcher: "EZPZ_RANK",
+  rank: "EZPZ_RANK",
+  worldSize: [],
+  localRank: "EZPZ_LOCAL_RANK",
+  localWorldSize: named("EZPZ_LOCAL_WORLD_SIZE"),
+  job: (environment) => [environment["MASTER_ADDR"], environment["MASTER_PORT"]]
+}
+
+const launchers: ReadonlyArray<Launcher> = [
+  explicit,
+  {
+    launcher: "torchrun",
+    rank: "RANK",
+    worldSize: ["WORLD_SIZE"],
+    localRank: "LOCAL_RANK",
+    localWorldSize: named("LOCAL_WORLD_SIZE"),
+    // Without --rdzv-id every torchrun is called "none". Workers that are started over are a run of their own.
+    job: (environment) => [
+      environment["TORCHELASTIC_RUN_ID"],
+      environment["MASTER_ADDR"],
+      environment["MASTER_PORT"],
+      again(environment["TORCHELASTIC_RESTART_COUNT"])
+    ]
+  },
   {
     launcher: "Open MPI",
     rank: "OMPI_COMM_WORLD_RANK",
-    worldSize: "OMPI_COMM_WORLD_SIZE",
-    localRank: "OMPI_COMM_WORLD_LOCAL_RANK"
+    worldSize: ["OMPI_COMM_WORLD_SIZE"],
+    localRank: "OMPI_COMM_WORLD_LOCAL_RANK",
+    localWorldSize: named("OMPI_COMM_WORLD_LOCAL_SIZE"),
+    job: (environment) => [environment["PMIX_NAMESPACE"] ?? environment["OMPI_MCA_ess_base_jobid"]]
   },
-  { launcher: "PALS", rank: "PALS_RANKID", worldSize: "PALS_SIZE", localRank: "PALS_LOCAL_RANKID" },
-  { launcher: "MPICH", rank: "PMI_RANK", worldSize: "PMI_SIZE", localRank: "MPI_LOCALRANKID" },
-  { launcher: "Slurm", rank: "SLURM_PROCID", worldSize: "SLURM_NTASKS", localRank: "SLURM_LOCALID" },
-  { launcher: "Flux", rank: "FLUX_TASK_RANK", worldSize: "FLUX_JOB_SIZE", localRank: "FLUX_TASK_LOCAL_ID" }
+  {
+    launcher: "PALS",
+    rank: "PALS_RANKID",
+    // Not every PALS says how many ranks there are; the MPI beside it does.
+    worldSize: ["PALS_SIZE", "PMI_SIZE", "WORLD_SIZE"],
+    localRank: "PALS_LOCAL_RANKID",
+    localWorldSize: named("PALS_LOCAL_SIZE"),
+    job: (environment) => [environment["PALS_APID"]]
+  },
+  {
+    launcher: "MPICH",
+    rank: "PMI_RANK",
+    worldSize: ["PMI_SIZE"],
+    localRank: "MPI_LOCALRANKID",
+    localWorldSize: named("MPI_LOCALNRANKS"),
+    job: (environment) => [environment["PMI_JOBID"]]
+  },
+  {
+    launcher: "Slurm",
+    rank: "SLURM_PROCID",
+    worldSize: ["SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"],
+    localRank: "SLURM_LOCALID",
+    localWorldSize: (environment, worldSize) => {
+      const nodes = environment["SLURM_STEP_NUM_NODES"] ?? environment["SLURM_NNODES"]
+      if (nodes === "1") return worldSize
+      return tasksOn(
+        environment["SLURM_STEP_TASKS_PER_NODE"] ?? environment["SLURM_TASKS_PER_NODE"],
+        integer(environment["SLURM_NODEID"])
+      )
+    },
+    // The script of a batch job, before srun.
+    unless: (environment) => environment["SLURM_JOB_ID"] !== undefined && stepOf(environment) === undefined,
+    job: (environment) => [stepOf(environment)]
+  },
+  {
+    launcher: "Flux",
+    rank: "FLUX_TASK_RANK",
+    worldSize: ["FLUX_JOB_SIZE"],
+    localRank: "FLUX_TASK_LOCAL_ID",
+    localWorldSize: (environment, worldSize) => environment["FLUX_JOB_NNODES"] === "1" ? worldSize : undefined,
+    job: (environment) => [environment["FLUX_JOB_ID"]]
+  }
 ]
 
 /**
@@ -72,15 +168,125 @@ const launchers: ReadonlyArray<{
  * @category constructors
  * @since 0.1.0
  */
-export const fromEnvironment = (environment: Environment): Rank => {
-  for (const names of launchers) {
-    const rank = integer(environment[names.rank])
-    const worldSize = integer(environment[names.worldSize])
+export const fromEnvironment = (environment: Environment): Rank => found(environment)?.rank ?? single
+
+const found = (
+  environment: Environment
+): { readonly launcher: Launcher; readonly rank: Rank } | undefined => {
+  for (const launcher of launchers) {
+    if (launcher.unless?.(environment) === true) continue
+    const rank = integer(environment[launcher.rank])
+    const sized = ["EZPZ_WORLD_SIZE", ...launcher.worldSize].find((name) => integer(environment[name]) !== undefined)
+    const worldSize = sized === undefined ? undefined : integer(environment[sized])
     if (rank === undefined || worldSize === undefined || rank >= worldSize) continue
-    return { rank, worldSize, localRank: integer(environment[names.localRank]) ?? 0, launcher: names.launcher }
+    const localRank = integer(environment[launcher.localRank]) ?? 0
+    const local = launcher.localWorldSize(environment, worldSize)
+    const sensible = local !== undefined && local > localRank && local <= worldSize
+    return {
+      launcher,
+      rank: { rank, worldSize, localRank, ...(sensible ? { localWorldSize: local } : {}), launcher: launcher.launcher }
+    }
   }
-  return single
+  return undefined
+}
+
+// -----------------------------------------------------------------------------
+// Jobs
+// -----------------------------------------------------------------------------
+
+/**
+ * Reads from a process's environment which job it belongs to. `readFile` gives the text of a file, for the list of hosts
+ * that PBS leaves in one; undefined where it cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { Rank } from "ezpz-stream"
+ *
+ * const job = Rank.jobFromEnvironment({
+ *   SLURM_PROCID: "3",
+ *   SLURM_NTASKS: "8",
+ *   SLURM_JOB_ID: "4711",
+ *   SLURM_STEP_ID: "0",
+ *   SLURM_STEP_NODELIST: "node[007-008]"
+ * })
+ * assert.deepStrictEqual(job, { id: "slurm-4711.0", rootHosts: ["node007"], masterPort: undefined })
+ * ```
+ *
+ * @category constructors
+ * @since 0.3.0
+ */
+export const jobFromEnvironment = (
+  environment: Environment,
+  readFile: (path: string) => string | undefined = () => undefined
+): Job => {
+  const masterPort = integer(environment["MASTER_PORT"])
+  const hostFile = text(environment["PBS_NODEFILE"])
+  return {
+    id: idOf(environment),
+    rootHosts: [
+      ...new Set(
+        [
+          text(environment["MASTER_ADDR"]),
+          firstHost(environment["SLURM_STEP_NODELIST"] ?? environment["SLURM_JOB_NODELIST"]),
+          hostFile === undefined ? undefined : text(readFile(hostFile)?.split(/\s/)[0])
+        ].filter((host) => host !== undefined)
+      )
+    ],
+    masterPort: masterPort !== undefined && masterPort > 0 && masterPort < 65536 ? masterPort : undefined
+  }
+}
+
+/** The scheduler's job is part of it: launchers count from anew in each. */
+const idOf = (environment: Environment): string => {
+  const said = text(environment["EZPZ_JOB_ID"])
+  if (said !== undefined) return said
+  const launcher = found(environment)?.launcher
+  const own = launcher?.job(environment).filter((part) => text(part) !== undefined) ?? []
+  const isSlurm = launcher?.launcher === "Slurm"
+  const parts = [
+    ...schedulers.flatMap(([name, variable]) => {
+      const id = text(environment[variable])
+      return id === undefined ? [] : [`${name}-${id}${isSlurm && own.length > 0 ? `.${own[0]}` : ""}`]
+    }),
+    again(environment["SLURM_RESTART_COUNT"]),
+    ...(launcher === undefined || isSlurm ? [] : [launcher.launcher.toLowerCase().replaceAll(/[^a-z]/g, ""), ...own])
+  ]
+  return parts.filter((part) => part !== undefined).join("-") || "job"
+}
+
+const schedulers = [["slurm", "SLURM_JOB_ID"], ["pbs", "PBS_JOBID"], ["lsf", "LSB_JOBID"]] as const
+
+const again = (count: string | undefined): string | undefined =>
+  integer(count) === undefined || integer(count) === 0 ? undefined : `again${count}`
+
+const stepOf = (environment: Environment): string | undefined =>
+  text(environment["SLURM_STEP_ID"]) ?? text(environment["SLURM_STEPID"])
+
+// -----------------------------------------------------------------------------
+// Lists as schedulers write them
+// -----------------------------------------------------------------------------
+
+/** The first of `node[007-012,020],login1`: `node007`. */
+const firstHost = (list: string | undefined): string | undefined => {
+  const first = /^(?:[^,[\]]|\[[^\]]*\])+/.exec(list ?? "")?.[0]
+  return text(first?.replaceAll(/\[([^\],-]*)[^\]]*\]/g, "$1"))
+}
+
+/** How many tasks the `node`-th node of `4(x2),3` has. */
+const tasksOn = (list: string | undefined, node: number | undefined): number | undefined => {
+  let before = node ?? NaN
+  for (const part of list?.split(",") ?? []) {
+    const [, tasks, times = "1"] = /^(\d{1,9})(?:\(x(\d{1,9})\))?$/.exec(part) ?? []
+    if (tasks === undefined || Number.isNaN(before)) return undefined
+    if (before < Number(times)) return Number(tasks)
+    before -= Number(times)
+  }
+  return undefined
 }
 
 const integer = (text: string | undefined): number | undefined =>
   text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined
+
+const positive = (text: string | undefined): number | undefined => integer(text) || undefined
+
+const text = (value: string | undefined): string | undefined => value?.trim() || undefined
