@@ -4,7 +4,7 @@
  *     node examples/custom-backend.ts [OUTDIR]
  *
  * `log` is handed records in batches, in order, until it succeeds. So it has nothing to retry itself; it only must bear
- * seeing records again that it took but could not acknowledge. `seq` tells them apart.
+ * seeing records again that it took but could not acknowledge. `seq` tells them apart. docs/custom-backend.md says more.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Logger } from "effect"
