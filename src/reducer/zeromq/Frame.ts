@@ -11,7 +11,7 @@
  *   values. So a frame that was received is read where it lies, without a copy, unless its buffer is not aligned.
  * - No byte string makes {@link decode} throw, or allocate more than a small multiple of its length: every size is
  *   checked against the length before it is used.
- * - What is encoded is a fresh buffer each time: a message that was sent may still be read by the sender's transport,
+ * - What is encoded is fresh memory each time: a message that was sent may still be read by the sender's transport,
  *   and must never be written to again.
  *
  * @since 0.2.0

@@ -151,8 +151,8 @@ const within = (what: string, size: number, limit: number): void => {
 
 const open = (type: keyof typeof codes, stamp: Stamp, payload: number): Open => {
   within("frame", headerBytes + payload, limits.frameBytes)
-  const buffer = new ArrayBuffer(headerBytes + payload)
-  const view = new DataView(buffer)
+  const bytes = fresh(headerBytes + payload)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   view.setUint32(at.magic, magic, true)
   view.setUint8(at.major, major)
   view.setUint8(at.type, codes[type])
@@ -163,7 +163,23 @@ const open = (type: keyof typeof codes, stamp: Stamp, payload: number): Open => 
   view.setUint32(at.payload, payload, true)
   view.setUint32(at.worldSize, stamp.worldSize, true)
   view.setFloat64(at.sentAt, stamp.sentAt, true)
-  return { bytes: new Uint8Array(buffer), view }
+  return { bytes, view }
+}
+
+/** Small frames are pieces of larger buffers, which come at a third of the price; no piece is given out twice. */
+const slabBytes = 64 * 1024
+let slab = new ArrayBuffer(0)
+let used = 0
+
+const fresh = (length: number): Uint8Array<ArrayBuffer> => {
+  if (length > slabBytes / 4) return new Uint8Array(length)
+  if (used + length > slab.byteLength) {
+    slab = new ArrayBuffer(slabBytes)
+    used = 0
+  }
+  const bytes = new Uint8Array(slab, used, length)
+  used += length
+  return bytes
 }
 
 const close = ({ bytes, view }: Open): Uint8Array<ArrayBuffer> => {
@@ -196,6 +212,7 @@ const openColumns = (
 }
 
 const putDoubles = (bytes: Uint8Array<ArrayBuffer>, at: number, values: Float64Array, count: number): void => {
-  new Float64Array(bytes.buffer, at, count).set(values.length === count ? values : values.subarray(0, count))
-  if (bigEndian) Buffer.from(bytes.buffer, at, 8 * count).swap64()
+  const from = bytes.byteOffset + at
+  new Float64Array(bytes.buffer, from, count).set(values.length === count ? values : values.subarray(0, count))
+  if (bigEndian) Buffer.from(bytes.buffer, from, 8 * count).swap64()
 }
