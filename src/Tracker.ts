@@ -215,21 +215,24 @@ export const make = (options: Options): Effect.Effect<Tracker, never, Scope.Scop
           supervised.move(to), { discard: true }),
       drain: (timeout) =>
         Effect.forEach(backends, (supervised) => supervised.drain(timeout), { concurrency: "unbounded" }),
-      files: Effect.map(Effect.forEach(backends, filesOf), (files) => files.flat()),
+      files: Effect.map(Effect.forEach(backends, filesOf, { concurrency: "unbounded" }), (files) => files.flat()),
       finish: (state, timeout, outputs) =>
         Effect.gen(function*() {
+          const until = (yield* Clock.currentTimeMillis) + timeout
           if (outputs !== undefined) {
             history = Effect.succeed(outputs.history)
             // Some make a file of it, which is among the artifacts that the others get.
             const isHistory = ({ kind }: Outbox.Entry): boolean => kind === "history"
             yield* put(() => outputs.entries.filter(isHistory), "The history")
             const writing = yield* Effect.filter(backends, (supervised) =>
-              Effect.map(filesOf(supervised), (files) => files.length > 0))
+              Effect.map(filesOf(supervised), (files) => files.length > 0), { concurrency: "unbounded" })
             yield* Effect.forEach(writing, (supervised) =>
               supervised.drain(timeout), { concurrency: "unbounded" })
-            yield* put(() => outputs.entries.filter((entry) => !isHistory(entry)), "The outputs")
+            yield* put(() =>
+              outputs.entries.filter((entry) => !isHistory(entry)), "The outputs")
           }
-          return yield* Effect.forEach(backends, (supervised) => supervised.finish(state, timeout), {
+          const left = Math.max(0, until - (yield* Clock.currentTimeMillis))
+          return yield* Effect.forEach(backends, (supervised) => supervised.finish(state, left), {
             concurrency: "unbounded"
           })
         })
