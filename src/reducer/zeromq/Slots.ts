@@ -21,20 +21,12 @@
 import type { Value } from "../../Metrics.ts"
 import * as Moments from "../../Moments.ts"
 import type { Row, Statistics } from "../../Row.ts"
+import type { Leaf } from "./Frame.ts"
+import { numberOf, Window } from "./Schema.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
-
-/** Records of one schema as they came, by columns: `values` has `keys` numbers for each of `count` records. */
-export interface Leaf {
-  readonly count: number
-  readonly steps: Float64Array
-  /** 0: by step; 1: counted, for want of a step. */
-  readonly domains: Uint8Array
-  readonly present: (record: number, key: number) => boolean
-  readonly values: Float64Array
-}
 
 export interface Options {
   readonly worldSize: number
@@ -54,7 +46,7 @@ export interface Slots {
   readonly leave: (rank: number) => void
   /** A sign of life that brings nothing. */
   readonly alive: (rank: number, now: number) => void
-  readonly schema: (rank: number, id: number, keys: ReadonlyArray<string>) => void
+  readonly schema: (rank: number, id: number, keys: ReadonlyArray<string>, bytes: number) => void
   /** False: it names a schema that was never told. */
   readonly leaf: (rank: number, seq: number, schema: number, records: Leaf, now: number) => boolean
   /** A record of the root itself. */
@@ -92,7 +84,7 @@ interface Rank {
   wentBack: number
   counted: number
   progressAt: number
-  readonly schemas: Map<number, Int32Array>
+  readonly schemas: Window<Int32Array>
   /** Frames that are not acknowledged: what they are about. */
   readonly frames: Array<{ readonly seq: number; readonly slots: ReadonlyArray<Slot> }>
 }
@@ -146,7 +138,7 @@ export const make = (options: Options): Slots => {
     wentBack: 0,
     counted: 0,
     progressAt: -Infinity,
-    schemas: new Map(),
+    schemas: new Window(),
     frames: []
   }))
   const names = new Map<string, number>()
@@ -376,8 +368,8 @@ export const make = (options: Options): Slots => {
         live++
       }
     },
-    schema: (index, id, keys) => {
-      ranks[index]?.schemas.set(id, Int32Array.from(keys, idOf))
+    schema: (index, id, keys, bytes) => {
+      ranks[index]?.schemas.set(id, Int32Array.from(keys, idOf), bytes)
     },
     leaf: (index, seq, schema, records, now) => {
       const rank = ranks[index]
@@ -447,18 +439,8 @@ export const make = (options: Options): Slots => {
 }
 
 // -----------------------------------------------------------------------------
-// Values
+// Statistics
 // -----------------------------------------------------------------------------
-
-/**
- * What a value counts as: numbers themselves, arrays as the mean of their numbers. Everything else takes no part.
- */
-export const numberOf = (value: Value | undefined): number | undefined => {
-  if (typeof value === "number") return value
-  if (!Array.isArray(value) || value.length === 0) return undefined
-  const moments = Moments.fromValues(value.flat())
-  return moments.nonFinite > 0 ? NaN : Moments.mean(moments)
-}
 
 /** The statistics of a key; those of no finite value are only counted. */
 const describe = (values: Record<string, Value>, key: string, moments: Moments.Moments): void => {

@@ -27,9 +27,11 @@ const make = (worldSize: number, options: Partial<Slots.Options> = {}) => {
     const shape = JSON.stringify(names)
     const id = keys.get(shape) ?? keys.size + 1
     keys.set(shape, id)
-    slots.schema(rank, id, names)
+    slots.schema(rank, id, names, 0)
     return slots.leaf(rank, seq, id, {
       count: 1,
+      keys: names.length,
+      dense: true,
       steps: Float64Array.of(step ?? seq - 1),
       domains: Uint8Array.of(step === undefined ? 1 : 0),
       present: () => true,
@@ -236,7 +238,14 @@ describe("frames", () => {
   it("with a schema that was never told are refused", () => {
     const slots = Slots.make({ worldSize: 2, deadlineMillis: 1, joinUntil: 0 })
     slots.join(1, 1, 0)
-    const none = { count: 0, steps: new Float64Array(), domains: new Uint8Array(), present: () => false }
+    const none = {
+      count: 0,
+      keys: 0,
+      dense: true,
+      steps: new Float64Array(),
+      domains: new Uint8Array(),
+      present: () => false
+    }
     assert.isFalse(slots.leaf(1, 1, 7, { ...none, values: new Float64Array() }, 0))
   })
 })
