@@ -98,7 +98,7 @@ export const make = (options: Options): Producer => new Impl(options)
 
 const defaults = { batchRecords: 16, flushMillis: 100, ringBytes: 64 * 1024 * 1024 }
 
-/** Blocks that end early because the schema changes, in a row, before shapes are joined. */
+/** So many blocks may end early, since the schema changes, before shapes are joined. */
 const patience = 4
 
 class Impl implements Producer {
@@ -129,9 +129,8 @@ class Impl implements Producer {
   #last: Shape | undefined
   /** The shape of the block's latest record. */
   #inBlock: Shape | undefined
+  /** How many blocks a change of schema has ended, less those that got full. */
   #turns = 0
-  /** Whether the block before was hardly begun. */
-  #short = false
   #unsent = false
   #counted = 0
   #records = 0
@@ -201,6 +200,7 @@ class Impl implements Producer {
     if (!shape.whole) row.fill(0, 0, shape.schema.keys.length)
     let i = 0
     let absent = 0
+    let without = 0
     for (const key in metrics) {
       if (i === width || key !== keys[i]) return false
       const slot = slots[i++]!
@@ -214,11 +214,13 @@ class Impl implements Producer {
       } else if (number !== undefined) {
         // A number at last: the shape has no place for it.
         if (slot !== leftOut) return false
-        this.#leftOut++
+        without++
       }
     }
+    if (i !== width) return false
     this.#absentCount = absent
-    return i === width
+    this.#leftOut += without
+    return true
   }
 
   #readValues(shape: Shape, values: ArrayLike<number>): void {
@@ -245,7 +247,8 @@ class Impl implements Producer {
     if (turn) this.#begin(shape.schema, now)
     const at = this.#count++
     if (at === 0) this.#since = now
-    if (step === undefined) {
+    // A step that is no number would cost the whole frame.
+    if (step === undefined || step - step !== 0) {
       this.#steps[at] = this.#counted++
       this.#domains[at] = domains.counted
     } else {
@@ -261,7 +264,10 @@ class Impl implements Producer {
     this.#records++
     if (turn) this.#takeTurn(shape)
     this.#inBlock = shape
-    if (this.#count === this.#capacity || this.#isDue(now)) this.#seal(now)
+    if (this.#count === this.#capacity) {
+      this.#turns = this.#turns > 0 ? this.#turns - 1 : this.#turns
+      this.#seal(now)
+    } else if (this.#isDue(now)) this.#seal(now)
     return this.#unsent
   }
 
@@ -278,8 +284,10 @@ class Impl implements Producer {
     if (last !== undefined && last.next !== last && this.#read(last, metrics)) return last
     const shape = this.#table.shapeOf(metrics)
     this.#fit(shape.schema)
-    // False where what was looked at is no plain object: then it has the numbers that were found.
-    this.#read(shape, metrics)
+    if (this.#read(shape, metrics)) return shape
+    // What it inherits is not its own.
+    const own: Metrics = Object.assign(Object.create(null), metrics)
+    this.#read(shape, own)
     return shape
   }
 
@@ -290,8 +298,10 @@ class Impl implements Producer {
   }
 
   #begin(schema: Schema, now: number): void {
-    this.#short = this.#count < this.#capacity / 4
-    if (this.#count > 0) this.#seal(now)
+    if (this.#count > 0) {
+      this.#turns++
+      this.#seal(now)
+    }
     this.#schema = schema
     this.#keys = schema.keys.length
     this.#stride = presenceBytes(this.#keys)
@@ -331,12 +341,10 @@ class Impl implements Producer {
     }
   }
 
-  /** Another schema came. Where that goes on, with blocks that are hardly begun, the two get one in common. */
+  /** Another schema came. Where that happens more often than blocks get full, the two get one in common. */
   #takeTurn(shape: Shape): void {
     const before = this.#inBlock
-    if (before === undefined || before.schema === shape.schema) return
-    this.#turns = this.#short ? this.#turns + 1 : 0
-    if (this.#turns < patience) return
+    if (this.#turns < patience || before === undefined || before.schema === shape.schema) return
     this.#turns = this.#table.join(before, shape) ? 0 : -1024
     this.#fit(shape.schema)
   }

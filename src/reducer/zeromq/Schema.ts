@@ -90,11 +90,18 @@ const small = 64
 export const numberOf = (value: Value | undefined): number | undefined => {
   if (typeof value === "number") return value
   if (!Array.isArray(value)) return undefined
-  const numbers: ReadonlyArray<number> = value.flat()
-  if (numbers.length === 0) return undefined
-  const moments = Moments.fromValues(numbers)
-  return moments.nonFinite > 0 ? NaN : Moments.mean(moments)
+  accumulator.reset()
+  const items: ReadonlyArray<number | ReadonlyArray<number>> = value
+  for (const item of items) {
+    if (typeof item === "number") accumulator.add(item)
+    else accumulator.addRange(item)
+  }
+  const moments = accumulator.result()
+  return moments.nonFinite > 0 ? NaN : moments.count === 0 ? undefined : Moments.mean(moments)
 }
+
+/** Made once: it holds a kilobyte. */
+const accumulator = new Moments.Accumulator()
 
 // -----------------------------------------------------------------------------
 // What was told

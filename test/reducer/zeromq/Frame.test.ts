@@ -1,0 +1,275 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import * as Moments from "../../../src/Moments.ts"
+import * as Frame from "../../../src/reducer/zeromq/Frame.ts"
+import { frames, reseal } from "./frames.ts"
+
+/** More by hand: EZPZ_FUZZ=1000000. */
+const runs = Number(process.env["EZPZ_FUZZ"] ?? 30_000)
+
+const decoded = (bytes: Uint8Array, job?: bigint) => {
+  const frame = Frame.decode(bytes, job)
+  assert(!Frame.isRefused(frame), Frame.isRefused(frame) ? frame.reason : "")
+  return frame
+}
+
+const fault = (bytes: Uint8Array, job?: bigint) => {
+  const frame = Frame.decode(bytes, job)
+  return Frame.isRefused(frame) ? frame.fault : `a ${frame.type}`
+}
+
+/** What a frame says, without what is only a way to read it. */
+const said = (frame: Frame.Frame): unknown => {
+  if (frame.type === "leaf") return { ...frame, records: columns(frame.records) }
+  if (frame.type === "aggregate") return { ...frame, entries: columns(frame.entries) }
+  return frame
+}
+
+const columns = (all: Frame.Leaf | Frame.Aggregate) => {
+  const present = Array.from(
+    { length: all.count * all.keys },
+    (_, i) => all.present(Math.floor(i / all.keys), i % all.keys)
+  )
+  const { steps, domains } = all
+  const numbers = "values" in all ? all.values : all.moments
+  const more = "values" in all ? [] : [[...all.occurrences], [...all.ranks]]
+  return {
+    count: all.count,
+    keys: all.keys,
+    steps: [...steps],
+    domains: [...domains],
+    present,
+    numbers: [...numbers],
+    more
+  }
+}
+
+describe("a frame", () => {
+  it("says what was put into it, wherever its bytes lie", () => {
+    for (const { bytes, expected } of fc.sample(frames, { numRuns: 500, seed: 1 })) {
+      const frame = decoded(bytes)
+      for (const [name, value] of Object.entries(expected.head)) assert.deepStrictEqual(Reflect.get(frame, name), value)
+      if (frame.type === "leaf") {
+        assert.deepStrictEqual<unknown>(columns(frame.records), { ...expected.columns, more: [] })
+      }
+      if (frame.type === "aggregate") {
+        assert.deepStrictEqual<unknown>(columns(frame.entries), expected.columns)
+      }
+      for (const offset of [1, 4, 7]) {
+        const moved = new Uint8Array(bytes.length + 16)
+        moved.set(bytes, offset)
+        assert.deepStrictEqual(said(decoded(moved.subarray(offset, offset + bytes.length))), said(frame))
+        // A Buffer has a slice of its own, that shares.
+        assert.deepStrictEqual(said(decoded(Buffer.from(moved.buffer, offset, bytes.length))), said(frame))
+      }
+    }
+  })
+
+  it("of aligned bytes is read where it lies", () => {
+    const bytes = Frame.encodeLeaf(stamp, 1, leaf)
+    const frame = decoded(bytes)
+    assert(frame.type === "leaf")
+    assert.strictEqual(frame.records.values.buffer, bytes.buffer)
+  })
+
+  it("is memory that no other frame has", () => {
+    const one = Frame.encodeLeaf(stamp, 1, leaf)
+    const before = [...one]
+    const others = Array.from({ length: 2000 }, () => Frame.encodeSignal("ack", stamp))
+    for (const other of others) other.fill(0xff)
+    assert.deepStrictEqual([...one], before)
+  })
+
+  it("holds NaN, the infinities, zero with its sign and every other double, bit for bit", () => {
+    const values = Float64Array.of(NaN, Infinity, -Infinity, -0, 5e-324, Number.MAX_VALUE, 0.1, 2 ** 53 + 2)
+    const one = { count: 1, keys: values.length, steps: Float64Array.of(-0.5), domains: Uint8Array.of(0), values }
+    const frame = decoded(Frame.encodeLeaf(stamp, 1, one))
+    assert(frame.type === "leaf")
+    for (const [k, value] of values.entries()) assert(Object.is(frame.records.values[k], value), String(value))
+  })
+
+  it("holds moments so that they merge as if they had never travelled", () => {
+    const all = [Moments.fromValues([1e9, 1e9 + 8, 1e9 + 16]), Moments.fromValues([NaN, 1e300, -1e300]), Moments.empty]
+    const moments = new Float64Array(all.length * Frame.momentFields)
+    for (const [k, one] of all.entries()) Frame.setMoments(moments, k * Frame.momentFields, one)
+    const bytes = Frame.encodeAggregate(stamp, 1, {
+      count: 1,
+      keys: all.length,
+      steps: Float64Array.of(3),
+      domains: Uint8Array.of(0),
+      occurrences: Uint32Array.of(2),
+      ranks: Uint32Array.of(64),
+      moments
+    })
+    const frame = decoded(bytes)
+    assert(frame.type === "aggregate")
+    assert.deepStrictEqual(all.map((_, k) => Frame.momentsAt(frame.entries, 0, k)), all)
+    assert.deepStrictEqual([frame.entries.occurrences[0], frame.entries.ranks[0]], [2, 64])
+  })
+
+  it("is refused by name where it is cut short, damaged, too long, of another job, another version or nobody's", () => {
+    const bytes = Frame.encodeLeaf(stamp, 1, leaf)
+    for (let length = 0; length < bytes.length; length++) {
+      assert.strictEqual(fault(bytes.subarray(0, length)), "truncated")
+    }
+    assert.strictEqual(fault(Buffer.concat([bytes, Buffer.alloc(8)])), "length")
+    for (let i = 64; i < bytes.length; i++) {
+      assert.strictEqual(fault(bytes.with(i, bytes[i]! ^ 1)), "checksum")
+    }
+    for (let i = 0; i < 64; i++) {
+      assert.include(
+        ["magic", "version", "truncated", "length", "checksum"],
+        fault(bytes.with(i, bytes[i]! ^ 1)),
+        String(i)
+      )
+    }
+    assert.strictEqual(fault(bytes, stamp.job), "a leaf")
+    assert.strictEqual(fault(bytes, stamp.job + 1n), "job")
+    assert.strictEqual(fault(new TextEncoder().encode("GET / HTTP/1.1\r\n")), "magic")
+    // Of another version only the first eight bytes are known.
+    const other = Frame.decode(bytes.subarray(0, 8).with(4, 2))
+    assert.deepStrictEqual(other, {
+      _tag: "Refused",
+      fault: "version",
+      reason: "speaks version 2 of the protocol, this is version 1"
+    })
+  })
+
+  it("of a type that is not known is told as such, whatever it holds", () => {
+    const bytes = Frame.encodeLeaf(stamp, 1, leaf)
+    bytes[5] = 77
+    const frame = decoded(reseal(bytes))
+    assert.strictEqual(frame.type, "unknown")
+    assert.strictEqual(frame.seq, stamp.seq)
+    assert(frame.type === "unknown" && frame.code === 77)
+  })
+
+  it("that contradicts itself is refused", () => {
+    const set = (bytes: Uint8Array, at: number, ...to: ReadonlyArray<number>) => {
+      const copy = bytes.slice()
+      copy.set(to, at)
+      return fault(reseal(copy))
+    }
+    const leafBytes = Frame.encodeLeaf(stamp, 1, leaf)
+    const nan = new Uint8Array(Float64Array.of(NaN).buffer)
+    assert.strictEqual(set(leafBytes, 24, ...nan), "malformed", "seq")
+    assert.strictEqual(set(leafBytes, 56, ...nan), "malformed", "sentAt")
+    assert.strictEqual(set(leafBytes, 64, ...nan), "malformed", "step")
+    assert.strictEqual(set(leafBytes, 16, 8), "malformed", "rank")
+    assert.strictEqual(set(leafBytes, 32, 0), "malformed", "schema")
+    assert.strictEqual(set(leafBytes, 36, 3), "malformed", "keys")
+    assert.strictEqual(set(leafBytes, 40, 0), "malformed", "no records")
+    assert.strictEqual(set(leafBytes, 40, 0xff, 0xff, 0xff, 0xff), "malformed", "records")
+    assert.strictEqual(set(leafBytes, 64 + 16, 2), "malformed", "domain")
+    const schema = Frame.encodeSchema(stamp, 1, ["a", "b"])
+    assert.strictEqual(set(schema, 36, 0xff, 0xff), "malformed", "more keys than there are")
+    assert.strictEqual(set(schema, 36, 0), "malformed", "fewer keys than there are")
+    assert.strictEqual(set(schema, 64, 0xff, 0xff, 0xff, 0xff), "malformed", "a key that does not end")
+    assert.strictEqual(set(schema, 68, 0xff), "malformed", "a key that is not UTF-8")
+    assert.strictEqual(set(schema, 68, 0x62), "malformed", "a key twice")
+    const hello = Frame.encodeBody("hello", stamp, { a: 1 })
+    for (const text of ["[1,2,3]", "nul    ", "123    ", "null   ", "{\"a\":\xff"]) {
+      assert.strictEqual(set(hello, 64, ...Buffer.from(text, "latin1")), "malformed", text)
+    }
+  })
+
+  it("beyond a limit is never made", () => {
+    const large = { ...leaf, count: Frame.limits.records + 1 }
+    assert.throws(() => Frame.encodeLeaf(stamp, 1, large), RangeError)
+    assert.throws(() => Frame.encodeSchema(stamp, 1, ["x".repeat(Frame.limits.keyBytes + 1)]), RangeError)
+    assert.throws(() => Frame.encodeBody("bye", stamp, { reason: "x".repeat(Frame.limits.bodyBytes) }), RangeError)
+  })
+
+  it("of arbitrary bytes is never more than refused", () => {
+    const property = fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
+      Frame.decode(bytes)
+      // As what it would be with a header that holds.
+      if (bytes.length < 64) return
+      bytes.set([0x45, 0x5a, 0x50, 0x5a, 1, bytes[5]! % 11])
+      new DataView(bytes.buffer).setUint32(44, bytes.length - 64, true)
+      for (const at of [38, 39, 42, 43]) bytes[at] = 0
+      bytes.set(new Uint8Array(Float64Array.of(1, 2).buffer, 0, 8), 24)
+      bytes.set(new Uint8Array(Float64Array.of(2).buffer), 56)
+      use(Frame.decode(reseal(bytes)))
+    })
+    fc.assert(property, { numRuns: runs, seed: 20261123 })
+  })
+
+  it("that was mutated is never more than refused, and what is still one can be read to its end", () => {
+    const mutation = fc.tuple(
+      frames,
+      fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 6 }),
+      fc.option(fc.nat()),
+      fc.boolean()
+    )
+    const property = fc.property(mutation, ([{ bytes }, changes, cut, head]) => {
+      let mutated = bytes.slice()
+      for (const [at, to] of changes) mutated[at % (head ? 64 : mutated.length)] = to
+      if (cut !== null) mutated = mutated.slice(0, cut % mutated.length)
+      Frame.decode(mutated)
+      if (mutated.length < 64) return
+      mutated.set(bytes.subarray(0, 5))
+      new DataView(mutated.buffer).setUint32(44, mutated.length - 64, true)
+      use(Frame.decode(reseal(mutated)))
+    })
+    fc.assert(property, { numRuns: runs, seed: 20261123 })
+  })
+
+  it("that promises much and holds little takes no memory", () => {
+    const bytes = Frame.encodeLeaf(stamp, 1, leaf)
+    const view = new DataView(bytes.buffer, bytes.byteOffset)
+    const before = process.memoryUsage()
+    for (const type of [3, 4, 5]) {
+      for (
+        const [keys, count] of [[65_536, 65_536], [65_536, 1], [1, 65_536], [0, 65_536], [2 ** 32 - 1, 2 ** 32 - 1]]
+      ) {
+        for (const flags of [0, 1]) {
+          bytes[5] = type
+          view.setUint16(6, flags, true)
+          view.setUint32(36, keys!, true)
+          view.setUint32(40, count!, true)
+          for (let i = 0; i < 200; i++) assert.strictEqual(fault(reseal(bytes)), "malformed")
+        }
+      }
+    }
+    const after = process.memoryUsage()
+    assert.isBelow(after.arrayBuffers - before.arrayBuffers, 16 * 1024 * 1024)
+    assert.isBelow(after.heapUsed - before.heapUsed, 64 * 1024 * 1024)
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Internal
+// -----------------------------------------------------------------------------
+
+const stamp: Frame.Stamp = { job: Frame.jobOf("job"), rank: 3, incarnation: 7, worldSize: 8, seq: 12, sentAt: 1.5 }
+
+const leaf = {
+  count: 2,
+  keys: 2,
+  steps: Float64Array.of(1, 2),
+  domains: Uint8Array.of(0, 1),
+  values: Float64Array.of(1, 2, 3, 4)
+}
+
+/** Reads everything: no view reaches beyond the bytes. */
+const use = (frame: Frame.Frame | Frame.Refused): void => {
+  if (Frame.isRefused(frame)) return
+  if (frame.type === "leaf") {
+    const { count, keys, values, steps, domains } = frame.records
+    assert.deepStrictEqual([steps.length, domains.length, values.length], [count, count, count * keys])
+    columns(frame.records)
+  } else if (frame.type === "aggregate") {
+    const { count, entries, keys } = { count: frame.entries.count, ...frame }
+    assert.strictEqual(entries.moments.length, count * keys * Frame.momentFields)
+    for (let i = 0; i < count; i++) {
+      let all = Moments.empty
+      for (let k = 0; k < keys; k++) {
+        if (entries.present(i, k)) all = Moments.merge(all, Frame.momentsAt(entries, i, k))
+      }
+      Moments.std(all)
+    }
+  } else if (frame.type === "schema") {
+    assert.strictEqual(new Set(frame.keys).size, frame.keys.length)
+  }
+}
