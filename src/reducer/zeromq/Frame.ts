@@ -14,7 +14,7 @@
  * - What is encoded is fresh memory each time: a message that was sent may still be read by the sender's transport,
  *   and must never be written to again.
  *
- * @since 0.2.0
+ * @since 0.3.0
  */
 export { decode } from "./frame/Decode.ts"
 export { encodeAggregate, encodeBody, encodeLeaf, encodeSchema, encodeSignal, leafBytes } from "./frame/Encode.ts"

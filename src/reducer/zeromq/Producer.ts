@@ -12,7 +12,7 @@
  *   counted.
  * - A record without numbers is sent as well: the rank has come that far.
  *
- * @since 0.2.0
+ * @since 0.3.0
  */
 import type { Metrics } from "../../Metrics.ts"
 import { domains, encodeLeaf, leafBytes, limits, type Origin, presenceBytes } from "./Frame.ts"
@@ -25,7 +25,7 @@ import { leftOut, numberOf, type Schema, type Shape, Table } from "./Schema.ts"
 
 /**
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Options extends Origin {
   /** So many records make a frame. 16 unless said. */
@@ -40,7 +40,7 @@ export interface Options extends Origin {
  * Takes the numbers of a record by position; missing ones are not there. True: there is something to take.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export type Handles = (values: ArrayLike<number>, step: number | undefined, now: number) => boolean
 
@@ -48,7 +48,7 @@ export type Handles = (values: ArrayLike<number>, step: number | undefined, now:
  * A rank's records on their way.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Producer {
   /** Takes a record. True: there is something to take. */
@@ -60,11 +60,16 @@ export interface Producer {
    * producer's no more, but must not be written to. With `force` no record waits for others.
    */
   readonly take: (now: number, force?: boolean, limit?: number) => ReadonlyArray<Uint8Array>
+  /**
+   * Sends the same one by one, as long as `send` can. What it could not send comes first the next time. True: all is
+   * sent.
+   */
+  readonly drain: (now: number, send: (frame: Uint8Array) => boolean, force?: boolean) => boolean
   /** The receiver has no need of frames up to this number any more. */
   readonly acked: (seq: number) => void
-  /** All frames after this number that are kept, with their schemas, for a root that is new or has lost some. */
+  /** `rewind` and `take`: for a root that is new, or has lost some. */
   readonly replay: (now: number, after?: number) => ReadonlyArray<Uint8Array>
-  /** Takes back what was taken: from this number on nothing was sent. The next `take` gives it again, with schemas. */
+  /** All frames after this number are to be taken or drained (again), with their schemas. */
   readonly rewind: (after: number) => void
   readonly stats: () => Stats
 }
@@ -74,7 +79,7 @@ export interface Producer {
  * text, or is one too many; schemas made.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Stats extends Ring.RingStats {
   readonly records: number
@@ -88,7 +93,7 @@ export interface Stats extends Ring.RingStats {
 
 /**
  * @category constructors
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const make = (options: Options): Producer => new Impl(options)
 
@@ -169,6 +174,13 @@ class Impl implements Producer {
     const frames = this.#ring.take(now, limit)
     this.#unsent = this.#ring.pending()
     return frames
+  }
+
+  readonly drain = (now: number, send: (frame: Uint8Array) => boolean, force = false): boolean => {
+    if (this.#count > 0 && (force || this.#isDue(now))) this.#seal(now)
+    const all = this.#ring.drain(now, send)
+    this.#unsent = !all
+    return all
   }
 
   readonly acked = (seq: number): void => this.#ring.acked(seq)

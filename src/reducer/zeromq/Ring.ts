@@ -6,7 +6,7 @@
  * - It is bounded by bytes. What does not fit pushes out the oldest, sent or not; a heartbeat then says up to which number
  *   nothing will come any more, so that the receiver does not wait for it.
  *
- * @since 0.2.0
+ * @since 0.3.0
  */
 import { encodeSchema, encodeSignal, type Origin, type Stamp } from "./Frame.ts"
 import { type Schema, Window } from "./Schema.ts"
@@ -19,12 +19,14 @@ import { type Schema, Window } from "./Schema.ts"
  * Frames that wait to be sent, or to be acknowledged.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Ring {
   /** Keeps a frame of so many records, made with the number it gets. */
   readonly push: (schema: Schema, records: number, now: number, encode: (stamp: Stamp) => Uint8Array) => void
-  /** Frames to send now, at most `limit` of those that are numbered. */
+  /** Sends what is to be sent now, until `send` says that it could not: from there it goes on the next time. */
+  readonly drain: (now: number, send: (frame: Uint8Array, numbered: boolean) => boolean) => boolean
+  /** The same as a list, with at most `limit` of those that are numbered. */
   readonly take: (now: number, limit?: number) => ReadonlyArray<Uint8Array>
   /** Whether there is something to take. */
   readonly pending: () => boolean
@@ -39,7 +41,7 @@ export interface Ring {
  * Frames made, and their bytes; frames and bytes kept; records that were pushed out.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface RingStats {
   readonly frames: number
@@ -63,7 +65,7 @@ interface Entry {
 
 /**
  * @category constructors
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const make = (origin: Origin, ringBytes: number): Ring => new Impl(origin, ringBytes)
 
@@ -115,21 +117,32 @@ class Impl implements Ring {
     }
   }
 
+  readonly drain: Ring["drain"] = (now, send) => {
+    if (!this.#floorTold) {
+      if (!send(encodeSignal("heartbeat", this.#stamp(this.#floor, now)), false)) return false
+      this.#floorTold = true
+    }
+    for (; this.#next < this.#entries.length; this.#next++) {
+      const { bytes, schema, seq } = this.#entries[this.#next]!
+      if (!this.#told.has(schema.id)) {
+        if (!send(encodeSchema(this.#stamp(0, now), schema.id, schema.keys), false)) return false
+        this.#told.set(schema.id, true, schema.bytes)
+      }
+      if (!send(bytes, true)) return false
+      this.#takenSeq = Math.max(this.#takenSeq, seq)
+    }
+    return true
+  }
+
   readonly take: Ring["take"] = (now, limit = Infinity) => {
     if (!this.pending()) return nothing
     const frames: Array<Uint8Array> = []
-    if (!this.#floorTold) frames.push(encodeSignal("heartbeat", this.#stamp(this.#floor, now)))
-    this.#floorTold = true
-    const end = Math.min(this.#entries.length, this.#next + limit)
-    for (; this.#next < end; this.#next++) {
-      const { bytes, schema, seq } = this.#entries[this.#next]!
-      if (!this.#told.has(schema.id)) {
-        frames.push(encodeSchema(this.#stamp(0, now), schema.id, schema.keys))
-        this.#told.set(schema.id, true, schema.bytes)
-      }
-      frames.push(bytes)
-      this.#takenSeq = Math.max(this.#takenSeq, seq)
-    }
+    let left = limit
+    this.drain(now, (frame, numbered) => {
+      if (numbered && left-- <= 0) return false
+      frames.push(frame)
+      return true
+    })
     return frames
   }
 

@@ -8,7 +8,7 @@
  * - Both sides remember what was told last, by the same rule ({@link Window}): the sender tells again before it uses what
  *   the receiver may have forgotten. So neither grows, whatever keys a job makes up.
  *
- * @since 0.2.0
+ * @since 0.3.0
  */
 import type { Metrics, Value } from "../../Metrics.ts"
 import * as Moments from "../../Moments.ts"
@@ -22,7 +22,7 @@ import { headerBytes, limits, padded, presenceBytes } from "./Frame.ts"
  * Keys under one id.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Schema {
   readonly id: number
@@ -36,7 +36,7 @@ export interface Schema {
  * where there is none, {@link leftOut} where it cannot take part.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Shape {
   readonly keys: ReadonlyArray<string>
@@ -54,7 +54,7 @@ export interface Shape {
  * The place of a key that had no number yet.
  *
  * @category constants
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const noNumber = -1
 
@@ -62,7 +62,7 @@ export const noNumber = -1
  * The place of a key that cannot take part: it is too long, no Unicode text, or one too many.
  *
  * @category constants
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const leftOut = -2
 
@@ -70,7 +70,7 @@ export const leftOut = -2
  * So many schemas, and so many bytes of them, are remembered of a sender.
  *
  * @category constants
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const window = { schemas: 4096, bytes: limits.frameBytes } as const
 
@@ -85,7 +85,7 @@ const small = 64
  * Everything else takes no part.
  *
  * @category reading
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const numberOf = (value: Value | undefined): number | undefined => {
   if (typeof value === "number") return value
@@ -111,7 +111,7 @@ const accumulator = new Moments.Accumulator()
  * The schemas that were told last, as a receiver has to remember them; a sender keeps the same of what it told.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export class Window<A> {
   readonly #entries = new Map<number, { readonly value: A; readonly bytes: number }>()
@@ -157,7 +157,7 @@ export class Window<A> {
  * The schemas a receiver knows of one incarnation of a sender.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export type Received = Window<ReadonlyArray<string>>
 
@@ -169,7 +169,7 @@ export type Received = Window<ReadonlyArray<string>>
  * The shapes and schemas a sender knows.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export class Table {
   readonly #shapes = new Map<string, Shape>()

@@ -330,6 +330,29 @@ describe("what was sent", () => {
     assert.deepStrictEqual(receiver.records.map(({ step }) => step), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
+  it("goes on from what could not be sent, as long as that takes", () => {
+    const producer = five()
+    const receiver = new Receiver()
+    producer.take(0)
+    producer.acked(1)
+    producer.rewind(0)
+    for (let calls = 0, all = false; !all; calls++) {
+      assert.isBelow(calls, 20)
+      let room = calls % 3
+      all = producer.drain(0, (frame) => {
+        if (room-- === 0) return false
+        receiver.take([frame])
+        return true
+      })
+    }
+    assert.deepStrictEqual(receiver.records.map(({ step }) => step), [2, 3, 4, 5, 6, 7, 8, 9])
+    assert.deepStrictEqual(receiver.types, ["heartbeat", "schema", "leaf", "leaf", "schema", "leaf", "leaf"])
+    // Nor does a rank wait for a record to be told that there is something left.
+    assert.strictEqual(producer.record({ a: 1 }, 10, 0), false)
+    assert.strictEqual(producer.drain(0, () => false, true), false)
+    assert.strictEqual(producer.record({ a: 1 }, 10, 0), true)
+  })
+
   it("is pushed out by what is newer once it takes too much memory, and counted, and nobody waits for it", () => {
     const producer = make({ ringBytes: 64 * 1024, batchRecords: 4 })
     const receiver = new Receiver()

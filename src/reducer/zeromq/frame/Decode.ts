@@ -1,7 +1,7 @@
 /**
  * Bytes to frames, whatever the bytes.
  *
- * @since 0.2.0
+ * @since 0.3.0
  */
 import { crc32 } from "node:zlib"
 import {
@@ -37,7 +37,7 @@ import {
  * written to.
  *
  * @category decoding
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const decode = (bytes: Uint8Array, job?: bigint): Frame | Refused => {
   // Other versions are only promised to start like this.

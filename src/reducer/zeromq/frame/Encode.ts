@@ -1,7 +1,7 @@
 /**
  * Frames to bytes. What is beyond a limit is the caller's mistake and throws a RangeError.
  *
- * @since 0.2.0
+ * @since 0.3.0
  */
 import { crc32 } from "node:zlib"
 import {
@@ -30,7 +30,7 @@ import {
  * A frame whose content is JSON.
  *
  * @category encoding
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const encodeBody = (
   type: "hello" | "welcome" | "result" | "bye",
@@ -50,7 +50,7 @@ export const encodeBody = (
  * A frame that names the keys of a schema.
  *
  * @category encoding
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const encodeSchema = (stamp: Stamp, id: number, keys: ReadonlyArray<string>): Uint8Array<ArrayBuffer> => {
   within("keys", keys.length, limits.keys)
@@ -77,7 +77,7 @@ export const encodeSchema = (stamp: Stamp, id: number, keys: ReadonlyArray<strin
  * them filled up to whole 64; undefined where every value is there.
  *
  * @category encoding
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const encodeLeaf = (
   stamp: Stamp,
@@ -96,7 +96,7 @@ export const encodeLeaf = (
  * A frame of statistics. `presence` as in {@link encodeLeaf}.
  *
  * @category encoding
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const encodeAggregate = (
   stamp: Stamp,
@@ -120,7 +120,7 @@ export const encodeAggregate = (
  * need not be kept, a `heartbeat` that those up to it will not be sent (again).
  *
  * @category encoding
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const encodeSignal = (type: "ack" | "heartbeat", stamp: Stamp): Uint8Array<ArrayBuffer> =>
   close(open(type, stamp, 0))
@@ -129,7 +129,7 @@ export const encodeSignal = (type: "ack" | "heartbeat", stamp: Stamp): Uint8Arra
  * How long a leaf frame is.
  *
  * @category reading
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const leafBytes = (keys: number, count: number, dense = false): number =>
   headerBytes + layout("leaf", keys, count, dense).bytes

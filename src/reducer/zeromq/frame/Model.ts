@@ -1,7 +1,7 @@
 /**
  * What frames are: their types, headers and contents, and the limits that keep them small.
  *
- * @since 0.2.0
+ * @since 0.3.0
  */
 import { createHash } from "node:crypto"
 import type { Moments } from "../../../Moments.ts"
@@ -14,7 +14,7 @@ import type { Moments } from "../../../Moments.ts"
  * "EZPZ", the first four bytes of every frame.
  *
  * @category constants
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const magic = 0x5a505a45
 
@@ -22,7 +22,7 @@ export const magic = 0x5a505a45
  * The version of the protocol. Another one cannot be understood.
  *
  * @category constants
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const major = 1
 
@@ -30,7 +30,7 @@ export const major = 1
  * How many bytes a header has.
  *
  * @category constants
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const headerBytes = 64
 
@@ -38,7 +38,7 @@ export const headerBytes = 64
  * How large things may be. What is larger is refused by whoever receives it and never sent.
  *
  * @category constants
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const limits = {
   frameBytes: 64 * 1024 * 1024,
@@ -53,7 +53,7 @@ export const limits = {
  * How many numbers a {@link Moments} is on the wire.
  *
  * @category constants
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const momentFields = 11
 
@@ -65,7 +65,7 @@ export const momentFields = 11
  * The types of frames, by their codes.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const codes = {
   hello: 1,
@@ -81,7 +81,7 @@ export const codes = {
 
 /**
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export type FrameType = keyof typeof codes | "unknown"
 
@@ -89,7 +89,7 @@ export type FrameType = keyof typeof codes | "unknown"
  * Who sends a frame: a rank of a job, in one of its lives (`incarnation` differs after a restart and grows).
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Origin {
   readonly job: bigint
@@ -104,7 +104,7 @@ export interface Origin {
  * in milliseconds since 1970: information only.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Head extends Origin {
   readonly flags: number
@@ -116,7 +116,7 @@ export interface Head extends Origin {
  * What an encoder needs to know for the header.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Stamp extends Origin {
   readonly seq: number
@@ -127,13 +127,13 @@ export interface Stamp extends Origin {
  * JSON, as `JSON.parse` gives it.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export type Json = null | boolean | number | string | ReadonlyArray<Json> | JsonObject
 
 /**
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface JsonObject {
   readonly [key: string]: Json
@@ -143,7 +143,7 @@ export interface JsonObject {
  * What a step number counts: 0 the job's own steps, 1 the records of a rank that came without one.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const domains = { step: 0, counted: 1 } as const
 
@@ -152,7 +152,7 @@ export const domains = { step: 0, counted: 1 } as const
  * `present(i, k)`. `dense` says that every value is there. The arrays may be views of the message.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Leaf {
   readonly count: number
@@ -169,7 +169,7 @@ export interface Leaf {
  * says something of a key at `steps[i]`, and has `ranks[i]` ranks in it. {@link momentsAt} reads it.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Aggregate {
   readonly count: number
@@ -187,7 +187,7 @@ export interface Aggregate {
  * A frame that was understood.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export type Frame =
   & Head
@@ -205,7 +205,7 @@ export type Frame =
  * on the way, of another job, or do not hold together.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export type Fault = "truncated" | "magic" | "version" | "length" | "checksum" | "job" | "malformed"
 
@@ -213,7 +213,7 @@ export type Fault = "truncated" | "magic" | "version" | "length" | "checksum" | 
  * Bytes that were not understood, and why: for programs and for people.
  *
  * @category models
- * @since 0.2.0
+ * @since 0.3.0
  */
 export interface Refused {
   readonly _tag: "Refused"
@@ -225,7 +225,7 @@ export interface Refused {
  * Whether {@link decode} refused.
  *
  * @category guards
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const isRefused = (result: Frame | Refused): result is Refused => "_tag" in result
 
@@ -237,7 +237,7 @@ export const isRefused = (result: Frame | Refused): result is Refused => "_tag" 
  * What an aggregate says of a key.
  *
  * @category reading
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const momentsAt = (aggregate: Aggregate, entry: number, key: number): Moments => {
   const at = (entry * aggregate.keys + key) * momentFields
@@ -261,7 +261,7 @@ export const momentsAt = (aggregate: Aggregate, entry: number, key: number): Mom
  * Writes moments where {@link momentsAt} reads them.
  *
  * @category writing
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const setMoments = (out: Float64Array, at: number, moments: Moments): void => {
   out[at] = moments.count
@@ -281,7 +281,7 @@ export const setMoments = (out: Float64Array, at: number, moments: Moments): voi
  * The number that stands for a job in a header: the first 8 bytes of the SHA-256 of its id.
  *
  * @category constructors
- * @since 0.2.0
+ * @since 0.3.0
  */
 export const jobOf = (id: string): bigint => createHash("sha256").update(id).digest().readBigUInt64LE(0)
 
