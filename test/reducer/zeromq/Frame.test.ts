@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import { readFileSync } from "node:fs"
 import * as Moments from "../../../src/Moments.ts"
 import * as Frame from "../../../src/reducer/zeromq/Frame.ts"
 import { frames, reseal } from "./frames.ts"
@@ -63,6 +64,25 @@ describe("a frame", () => {
         assert.deepStrictEqual(said(decoded(Buffer.from(moved.buffer, offset, bytes.length))), said(frame))
       }
     }
+  })
+
+  it("is what the specification shows", () => {
+    const page = readFileSync(new URL("../../../docs/protocol.md", import.meta.url), "utf8")
+    const shown = [...page.matchAll(/```hex\n([^`]*)```/g)].map(([, hex = ""]) => hex.trim().split(/\s+/).join(""))
+    const origin = { job: 0x0807060504030201n, incarnation: 5, worldSize: 8, sentAt: 0 }
+    const one = {
+      count: 1,
+      keys: 2,
+      steps: Float64Array.of(10),
+      domains: Uint8Array.of(0),
+      values: Float64Array.of(0.5, 0)
+    }
+    const made = [
+      Frame.encodeSchema({ ...origin, rank: 1, seq: 0 }, 1, ["loss", "dt"]),
+      Frame.encodeLeaf({ ...origin, rank: 1, seq: 3 }, 1, one, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0)),
+      Frame.encodeSignal("ack", { ...origin, rank: 0, seq: 3 })
+    ]
+    assert.deepStrictEqual(made.map((bytes) => Buffer.from(bytes).toString("hex")), shown)
   })
 
   it("of aligned bytes is read where it lies", () => {
