@@ -20,8 +20,8 @@ import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { Router } from "zeromq"
-import { makeDirectory } from "../../internal/makeDirectory.ts"
 import type * as Keys from "./Keys.ts"
+import { privateDirectory } from "./transport/privateDirectory.ts"
 import {
   attempt,
   codeOf,
@@ -194,17 +194,4 @@ const bindFirst = (socket: Router, address: string, ports: ReadonlyArray<number>
     }
   }
   throw new Error("there is no port to listen at")
-}
-
-/** A directory that nobody else may enter: made so, or found so. */
-const privateDirectory = (directory: string): void => {
-  if (!Fs.existsSync(directory)) {
-    makeDirectory(Path.dirname(directory))
-    Fs.mkdirSync(directory, { mode: 0o700 })
-  }
-  const { mode, uid } = Fs.lstatSync(directory)
-  const me = process.getuid?.()
-  if (me === undefined) return
-  if (uid !== me) throw new Error(`${directory} belongs to another user`)
-  if ((mode & 0o077) !== 0) throw new Error(`${directory} is open to others (mode 0${(mode & 0o777).toString(8)})`)
 }
