@@ -37,12 +37,13 @@ export interface Reduction {
 }
 
 /**
- * How a step that closed is told: its records, in order, with their statistics. An amended step is told again.
+ * How records whose step has closed are told: in order, with their statistics. `amended`: they have been told before, and
+ * a rank was late.
  *
  * @category models
  * @since 0.1.0
  */
-export type Publish = (rows: ReadonlyArray<Row>) => void
+export type Publish = (rows: ReadonlyArray<Row>, amended?: boolean) => void
 
 // -----------------------------------------------------------------------------
 // Service
@@ -72,7 +73,7 @@ export class Reducer extends Context.Service<Reducer, {
  */
 export const local: Reducer["Service"] = {
   rank: Rank.single,
-  open: (_runId, publish) => Effect.succeed({ offer: publish, flush: Effect.void })
+  open: (_runId, publish) => Effect.succeed({ offer: (rows) => publish(rows), flush: Effect.void })
 }
 
 // -----------------------------------------------------------------------------

@@ -47,8 +47,10 @@ export interface Slots {
   /** A sign of life that brings nothing. */
   readonly alive: (rank: number, now: number) => void
   readonly schema: (rank: number, id: number, keys: ReadonlyArray<string>, bytes: number) => void
-  /** False: it names a schema that was never told. */
+  /** False: one before it is missing, or its schema was never told. It is to be sent again. */
   readonly leaf: (rank: number, seq: number, schema: number, records: Leaf, now: number) => boolean
+  /** Frames up to this number will not come (again): what is missing of them is lost. */
+  readonly floor: (rank: number, seq: number) => void
   /** A record of the root itself. */
   readonly root: (row: Row, now: number) => void
   /** What is complete by now, in order; and what came too late for its record, again. */
@@ -377,8 +379,7 @@ export const make = (options: Options): Slots => {
       // Sent again, since we did not say that we had it.
       if (seq !== 0 && seq <= rank.seq) return true
       const keys = rank.schemas.get(schema)
-      if (keys === undefined) return false
-      if (seq > rank.seq + 1 && rank.seq > 0) lost += seq - rank.seq - 1
+      if (keys === undefined || seq > rank.seq + 1) return false
       rank.seq = Math.max(rank.seq, seq)
       const slots = new Set<Slot>()
       for (let i = 0; i < records.count; i++) {
@@ -392,6 +393,12 @@ export const make = (options: Options): Slots => {
       }
       if (seq !== 0) rank.frames.push({ seq, slots: [...slots] })
       return true
+    },
+    floor: (index, seq) => {
+      const rank = ranks[index]
+      if (rank === undefined || seq <= rank.seq) return
+      lost += seq - rank.seq
+      rank.seq = seq
     },
     root: (row, now) => {
       const rank = ranks[0]!

@@ -223,15 +223,23 @@ describe("frames", () => {
     assert.deepStrictEqual(all.acks(), [{ rank: 1, seq: 2 }])
   })
 
-  it("of a new incarnation count from the first again; what was lost on the way is counted", () => {
+  it("behind one that is missing are refused until that comes, or never will", () => {
     const all = make(2)
-    all.send(1, 1, 1, { loss: 3 })
-    all.send(1, 4, 2, { loss: 3 })
+    assert.isTrue(all.send(1, 1, 1, { loss: 3 }))
+    assert.isFalse(all.send(1, 4, 4, { loss: 3 }))
+    assert.strictEqual(all.counts().lost, 0)
+    all.floor(1, 3)
     assert.strictEqual(all.counts().lost, 2)
+    assert.isTrue(all.send(1, 4, 4, { loss: 3 }))
+  })
+
+  it("of a new incarnation count from the first again", () => {
+    const all = make(2)
+    for (const seq of [1, 2, 3, 4]) all.send(1, seq, seq, { loss: 3 })
     assert.strictEqual(all.join(1, 1), 4)
     assert.strictEqual(all.join(1, 2), 0)
-    all.root(row(1, 3, { loss: 1 }), 0)
-    all.send(1, 1, 3, { loss: 3 })
+    all.root(row(1, 5, { loss: 1 }), 0)
+    all.send(1, 1, 5, { loss: 3 })
     assert.deepStrictEqual(all.close(0).map((one) => one.statistics?.values["loss/mean"]), [2])
   })
 

@@ -1,0 +1,79 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type { Metrics } from "../../../src/Metrics.ts"
+import * as ZeroMq from "../../../src/reducer/zeromq/ZeroMq.ts"
+import type { Row } from "../../../src/Row.ts"
+import { temporary } from "../../support/directory.ts"
+
+const row = (rank: number, seq: number, step: number, metrics: Metrics): Row => ({
+  seq,
+  step,
+  timestamp: seq,
+  rank,
+  metrics,
+  statistics: undefined
+})
+
+const environment = (directory: string, rank: number, worldSize: number) => ({
+  EZPZ_RANK: String(rank),
+  EZPZ_WORLD_SIZE: String(worldSize),
+  EZPZ_LOCAL_WORLD_SIZE: String(worldSize),
+  EZPZ_JOB_ID: "test",
+  EZPZ_RENDEZVOUS_DIR: directory
+})
+
+/** Ranks as fibers of this process, over real sockets. */
+const reduce = (worldSize: number, steps: number, value: (rank: number, step: number) => Metrics) =>
+  Effect.gen(function*() {
+    const directory = yield* temporary
+    const published: Array<Row> = []
+    const rank = (index: number) =>
+      Effect.scoped(Effect.gen(function*() {
+        const reducer = ZeroMq.make({ environment: environment(directory, index, worldSize) })
+        const reduction = yield* reducer.open("run", (rows) => void published.push(...rows))
+        for (let step = 1; step <= steps; step++) {
+          reduction.offer([row(index, step, step, value(index, step))])
+          if (step % 10 === index % 10) yield* Effect.sleep(1)
+        }
+        yield* reduction.flush
+      }))
+    const fibers = yield* Effect.forEach(
+      Array.from({ length: worldSize }, (_, i) => i),
+      (index) => Effect.forkChild(rank(index))
+    )
+    yield* Fiber.joinAll(fibers)
+    return published
+  })
+
+describe("ranks over ZeroMQ", () => {
+  it.live("every step has the statistics of all ranks, in order, once", () =>
+    Effect.gen(function*() {
+      const published = yield* reduce(8, 200, (rank, step) => ({ loss: rank + step, "train/acc": step }))
+      assert.deepStrictEqual(published.map(({ seq }) => seq), Array.from({ length: 200 }, (_, i) => i + 1))
+      for (const { seq, statistics } of published) {
+        assert.deepInclude(statistics, { count: 8, expected: 8 })
+        assert.deepInclude(statistics?.values, {
+          "loss/mean": seq + 3.5,
+          "loss/min": seq,
+          "loss/max": seq + 7,
+          "loss/argmax": 7,
+          "train/acc/std": 0
+        })
+      }
+    }))
+
+  it.live("evaluation on rank 0 alone shifts nothing", () =>
+    Effect.gen(function*() {
+      const published = yield* reduce(
+        3,
+        20,
+        (rank, step) => (rank === 0 ? { loss: step, "eval/acc": 1 } : { loss: step + rank })
+      )
+      assert.strictEqual(published.length, 20)
+      for (const { seq, statistics } of published) {
+        assert.strictEqual(statistics?.values["loss/mean"], seq + 1)
+        assert.strictEqual(statistics?.values["eval/acc/mean"], 1)
+      }
+    }))
+})
