@@ -6,7 +6,8 @@
  * - A rank that is not connected has no queue: frames that would arrive late, or at another root, stay with the rank.
  *   `connection` says when to begin again.
  * - A peer is named by its identity: job, rank and incarnation. Who comes with the name of another takes over from it, as
- *   a peer does whose connection broke unseen. ZMTP heartbeats end the connection of a peer that is stopped or cut off.
+ *   a peer does whose connection broke unseen. A rank soon notices by heartbeats that its root is stopped or cut off; the
+ *   root is in no hurry, as a peer that does not read holds up nobody.
  * - Two ways in. `ipc`: a socket in a directory that only its owner may enter. `tcp`: encrypted with CURVE, for peers
  *   with a key of this job; others get no frame in or out. Plaintext is for loopback, elsewhere only if asked for by name.
  *
@@ -82,6 +83,12 @@ export const identity = (of: { readonly job: string; readonly rank: number; read
 // Listening
 // -----------------------------------------------------------------------------
 
+/**
+ * Longer than a root is ever busy: with what it has not read yet libzmq stops reading, heartbeats, too, and would take
+ * all peers for silent, to be cut off with all that is on its way.
+ */
+const silentPeerMillis = 30_000
+
 /** Listens until the scope closes. */
 export const listen = (options: ListenOptions): Effect.Effect<Root, TransportError, Scope.Scope> =>
   Effect.gen(function*() {
@@ -100,7 +107,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Root, TransportErr
         Effect.sync(() =>
           new library.zmq.Router({
             context: library.context,
-            ...common(options),
+            ...common(options, silentPeerMillis),
             mandatory: true,
             handover: true,
             ...extra

@@ -52,6 +52,9 @@ export interface ConnectOptions extends Timing {
 // Connecting
 // -----------------------------------------------------------------------------
 
+/** Also a root that does not get around to reading sends its heartbeats: they come from a thread of libzmq's own. */
+const silentRootMillis = 600
+
 /** Connects, and keeps trying, until the scope closes. Returns at once: whether the root is there, `connection` says. */
 export const connect = (options: ConnectOptions): Effect.Effect<Peer, TransportError, Scope.Scope> =>
   Effect.gen(function*() {
@@ -76,7 +79,7 @@ export const connect = (options: ConnectOptions): Effect.Effect<Peer, TransportE
       if (endpoint === undefined) return
       const opened = new library.zmq.Dealer({
         context: library.context,
-        ...common(options),
+        ...common(options, silentRootMillis),
         routingId: options.identity,
         // Without a connection there is no queue.
         immediate: true,

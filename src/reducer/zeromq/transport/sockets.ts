@@ -10,8 +10,9 @@ import { load } from "./library.ts"
 // -----------------------------------------------------------------------------
 
 export interface Timing {
-  /** ZMTP heartbeats; a peer that is silent for the second one is gone. */
+  /** How often ZMTP heartbeats go out. */
   readonly heartbeatMillis?: number
+  /** After which silence of the other end the connection is over. */
   readonly silentMillis?: number
   /** How long frames may still be sent after the end. */
   readonly lingerMillis?: number
@@ -35,13 +36,13 @@ const mostInBatch = 256
 // -----------------------------------------------------------------------------
 
 export const common = (
-  { heartbeatMillis = 200, highWaterMark = 1000, lingerMillis = 1000, silentMillis = 600 }: Timing
+  { heartbeatMillis = 200, highWaterMark = 1000, lingerMillis = 1000, silentMillis }: Timing,
+  silence: number
 ) => ({
   sendTimeout: 0,
   linger: lingerMillis,
   heartbeatInterval: heartbeatMillis,
-  heartbeatTimeout: silentMillis,
-  heartbeatTimeToLive: silentMillis,
+  heartbeatTimeout: silentMillis ?? silence,
   sendHighWaterMark: highWaterMark,
   receiveHighWaterMark: highWaterMark,
   maxMessageSize: mostFrameBytes,
