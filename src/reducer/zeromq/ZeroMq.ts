@@ -47,6 +47,7 @@ const askMillis = 200
 const silentMillis = 10_000
 /** How long the end waits: for the ranks at the root, for the root at a rank. */
 const flushMillis = 30_000
+const farewellMillis = 500
 /** How long a rank looks for its root before it says that it cannot find it, and looks on. */
 const findMillis = 60_000
 /** How long a connection may be gone before another root is looked for. */
@@ -179,6 +180,12 @@ const root = (
         settle()
       }
     }).pipe(Effect.mapError(failed("be listened to")))
+    // A last word that is on its way when the socket closes does not arrive: who has had it says goodbye.
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function*() {
+        for (let waited = 0; ended && peers.size > 0 && waited < farewellMillis; waited += 10) yield* Effect.sleep(10)
+      })
+    )
     yield* claim.publish(transport.endpoints).pipe(Effect.mapError(failed("be told where their root is")))
 
     const tick = Effect.gen(function*() {
