@@ -25,7 +25,7 @@ rmSync(`${beside}/cli`, { recursive: true, force: true })
 const bundle = await rolldown({
   input: { main: at("src/cli/bin.ts"), "plot/worker": at("src/artifact/plot/worker.ts") },
   platform: "node",
-  external: [/^vega/, /^h5wasm/, /^@resvg/, /^dejavu-fonts-ttf/]
+  external: [/^vega/, /^h5wasm/, /^@resvg/, /^dejavu-fonts-ttf/, /^zeromq/]
 })
 await bundle.write({ dir: `${beside}/cli`, format: "esm", minify: true, chunkFileNames: "[name]-[hash].js" })
 await bundle.close()

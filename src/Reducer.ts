@@ -76,6 +76,24 @@ export const local: Reducer["Service"] = {
   open: (_runId, publish) => Effect.succeed({ offer: (rows) => publish(rows), flush: Effect.void })
 }
 
+/**
+ * A reducer that cannot hurt a run: where it cannot be opened, that is a warning, and the records go on without
+ * statistics.
+ *
+ * @category combinators
+ * @since 0.3.0
+ */
+export const orLocal = (self: Reducer["Service"]): Reducer["Service"] => ({
+  rank: self.rank,
+  open: (runId, publish) =>
+    self.open(runId, publish).pipe(Effect.catch((error) =>
+      Effect.andThen(
+        Effect.logWarning(`${error.message}. There are no statistics across ranks in this run`),
+        local.open(runId, publish)
+      )
+    ))
+})
+
 // -----------------------------------------------------------------------------
 // Layers
 // -----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { type Backend, Finalize, History, Lines, Metrics, type Rank, RunDirectory } from "../index.ts"
+import { type Backend, Finalize, History, Lines, Metrics, Rank, RunDirectory } from "../index.ts"
 import * as Account from "./Account.ts"
 import { type ExitWith, failure, type Signal, signalCode, usage } from "./Exit.ts"
 import type { Input } from "./Input.ts"
@@ -37,7 +37,7 @@ export interface Ending {
 
 /** Tracks an input to its end, or to the first signal; gives the exit code. */
 export const track = (
-  options: TrackOptions,
+  given: TrackOptions,
   source: {
     readonly project: string
     /** Opened once the run is: a command is not started for a run that cannot be written. */
@@ -48,7 +48,9 @@ export const track = (
     const screen = yield* Screen
     const signals = yield* Signals
     const environment = yield* History.environment
-    const history = yield* open(options, source.project, environment)
+    const history = yield* open(given, source.project, environment)
+    // What there is to say of a run is said by its first rank; the others pass on what is no record.
+    const options = history.rank.rank === 0 ? given : { ...given, quiet: true }
     if (history.resumedAt > 0) {
       yield* screen.error(`Going on with run ${history.runId} after record ${history.resumedAt}\n`)
     }
@@ -57,6 +59,7 @@ export const track = (
     const { ending, input } = yield* source.open(signalled)
     const tally = Account.makeTally()
     const ingest = makeIngest(history, options, input, tally, screen)
+    if (history.rank.worldSize > 1) yield* Effect.forkScoped(ingest.printClosed)
     yield* Stream.runForEach(input.bytes, ingest.chunk)
     yield* ingest.end(Option.isSome(yield* Deferred.poll(signalled)))
     screen.clearProgress()
@@ -81,15 +84,18 @@ export const track = (
         Effect.provideService(Finalize.Progress, options.quiet ? () => {} : showPhase(screen)),
         Effect.exit
       )
+    yield* ingest.printRest
     const finished = folding !== undefined && Exit.isSuccess(folding) ? folding.value : undefined
     const delivered = finished?.delivered ??
       (yield* history.tracker.drain((options.finishTimeout ?? finishSeconds) * 1000))
     screen.clearProgress()
     // The account comes last: plots may fill the screen.
     yield* Account.showPlots(finished, screen, options.quiet, environment)
-    yield* screen.error(
-      Account.render({ tally, history, finished, delivered, quiet: options.quiet, plots: !options.noPlots })
-    )
+    if (history.rank.rank === 0) {
+      yield* screen.error(
+        Account.render({ tally, history, finished, delivered, quiet: options.quiet, plots: !options.noPlots })
+      )
+    }
 
     const signal = yield* pollSignal(signalled)
     const { code } = yield* ending
@@ -146,13 +152,15 @@ const open = (
     const runId = yield* History.makeRunId
     const outdir = options.outdir ?? Path.join("outputs", projectName.replaceAll(/[^\w.-]/g, "_"), runId)
     // A log without a record is what a run leaves that never began: nothing is lost by taking its place.
-    const there = (Fs.statSync(Path.join(outdir, RunDirectory.logName), { throwIfNoEntry: false })?.size ?? 0) > 0
+    const first = Rank.fromEnvironment(environment).rank === 0
+    const there = first &&
+      (Fs.statSync(Path.join(outdir, RunDirectory.logName), { throwIfNoEntry: false })?.size ?? 0) > 0
     if (there && !options.resume && !options.overwrite) {
       return yield* usage(
         `A run is in ${outdir} already. Go on with it: --resume. Replace it: --overwrite. Or choose another --outdir.`
       )
     }
-    if (options.resume && !there) return yield* usage(`There is no run in ${outdir} to go on with.`)
+    if (options.resume && first && !there) return yield* usage(`There is no run in ${outdir} to go on with.`)
     const config = yield* parseConfig(options.config)
     return yield* History.make({
       ...(there ? {} : { runId }),
@@ -268,16 +276,18 @@ const makeIngest = (
         : options.tee
         ? teed(sources.slice(from, to), ended || to < sources.length)
         : summaries(tracked.slice(from, to))
+    // With several ranks records close later, in their own time.
+    const several = history.rank.worldSize > 1 && !options.tee
     if (notices.length === 0) return screen.out(text(0, Infinity))
     return Effect.gen(function*() {
       let from = 0
       for (const notice of notices) {
-        if (notice.after > from) yield* screen.out(text(from, notice.after))
+        if (notice.after > from && !several) yield* screen.out(text(from, notice.after))
         yield* screen.error(notice.text)
         yield* screen.error(notice.explained)
         from = notice.after
       }
-      yield* screen.out(text(from, Infinity))
+      yield* screen.out(text(several ? 0 : from, Infinity))
     })
   }
 
@@ -308,7 +318,13 @@ const makeIngest = (
     })
   })
 
+  const print = (tracked: ReadonlyArray<History.Tracked>): Effect.Effect<void> =>
+    options.tee ? Effect.void : screen.out(summaries(tracked))
+
   return {
+    /** Prints records as they close, whether or not others come in. */
+    printClosed: Effect.forever(Effect.flatMap(history.closed, print)),
+    printRest: Effect.flatMap(history.takeClosed, print),
     chunk: (bytes: Uint8Array): Effect.Effect<void, ExitWith> =>
       Effect.gen(function*() {
         read += bytes.length

@@ -10,13 +10,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as RunInfo from "../artifact/RunInfo.ts"
 import * as Finalize from "../Finalize.ts"
 import * as Journal from "../Journal.ts"
 import * as Metrics from "../Metrics.ts"
-import type { Environment, Rank } from "../Rank.ts"
+import * as Rank from "../Rank.ts"
 import * as Reducer from "../Reducer.ts"
 import * as RunDirectory from "../RunDirectory.ts"
 import * as RunLog from "../RunLog.ts"
@@ -27,6 +26,7 @@ import * as Tracker from "../Tracker.ts"
 import { version } from "../version.ts"
 import * as Backends from "./Backends.ts"
 import { here, sampling } from "./Environment.ts"
+import * as Follower from "./Follower.ts"
 import { type History, type MakeError, type Options, RecordError, type Tracked, type UpdateError } from "./Model.ts"
 import { check, checkFinalize } from "./Options.ts"
 import * as Place from "./Place.ts"
@@ -65,6 +65,8 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     const startedAt = yield* Place.now
     yield* check(options)
     const place = yield* Place.locate(options)
+    const reducer = yield* chooseReducer(options.distributedHistory, environment)
+    if (reducer.rank.rank > 0) return yield* Follower.make(options, place, reducer)
     // A scope of its own, so that `finalize` can close the log before it reads it.
     const scope = yield* Effect.scope
     const writing = yield* Scope.fork(scope)
@@ -113,13 +115,13 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       config
     }
     yield* RunDirectory.writeRun(place.logPath, run)
-    const reducer = yield* chooseReducer(options.distributedHistory, environment)
     const rank = reducer.rank.rank
+    const several = reducer.rank.worldSize > 1
     // Asking git takes longer than training starts: the first records do not wait for it.
     const provenance = yield* Effect.forkScoped(
       keepProvenance(place.logPath, resumed !== undefined, reducer.rank, environment)
     )
-    if (writer.lastSeq === 0) yield* forgetCursors(place.logPath, run.backends)
+    if (writer.lastSeq === 0) yield* RunDirectory.forgetDelivery(place.logPath)
 
     let logPath = place.logPath
     let directory = place.directory
@@ -186,12 +188,14 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         }
         const decoded = Metrics.decode(input, options.stepKey)
         if (decoded._tag === "Refused") return Effect.fail(new RecordError({ reason: decoded.reason }))
-        let row: Tracked | undefined
+        let rows: ReadonlyArray<Tracked>
         try {
-          ;[row] = recorder.record([step === undefined ? decoded : { ...decoded, step }], clock)
+          rows = recorder.record([step === undefined ? decoded : { ...decoded, step }], clock)
         } catch (error) {
           return RunLog.failWith(error)
         }
+        if (several) return Effect.andThen(tell([decoded]), closedLines(rows))
+        const row = rows[0]
         const line = formatter.format(decoded.metrics, row?.statistics?.values, {
           precision,
           ...(step === undefined ? leading(decoded) : none)
@@ -199,6 +203,14 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         if (useWandb !== undefined) return Effect.as(Effect.andThen(tellUseWandb, tell([decoded])), line)
         return decoded.notes.length === 0 ? Effect.succeed(line) : Effect.as(tell([decoded]), line)
       })
+
+    /** The lines of several ranks' records: of those that have closed, or of the last one once it has. */
+    const closedLines = (rows: ReadonlyArray<Tracked>): Effect.Effect<string> => {
+      const lines = (all: ReadonlyArray<Tracked>): string => all.map((row) => row.summary).join("\n")
+      return options.reduction === "sync"
+        ? Effect.map(recorder.own, (own) => lines([...rows, ...(own === undefined ? [] : [own])].slice(-1)))
+        : Effect.succeed(lines(rows))
+    }
 
     const updateAll: History["updateAll"] = (records) =>
       Effect.clockWith((clock): Effect.Effect<ReadonlyArray<Tracked>, UpdateError> => {
@@ -215,7 +227,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           : Effect.succeed(tracked)
       })
 
-    const moveTo = (target: string): Effect.Effect<void, RunDirectory.RunDirectoryError> =>
+    const moveTo = (target: string, timeoutMillis: number): Effect.Effect<void, RunDirectory.RunDirectoryError> =>
       Effect.gen(function*() {
         const from = logPath
         const to = Path.join(target, RunDirectory.logName)
@@ -226,7 +238,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         )
         logPath = to
         directory = target
-        yield* tracker.move(target)
+        yield* tracker.move(target, timeoutMillis)
         yield* journal.move(target)
         yield* RunDirectory.leave(from, to)
       })
@@ -245,7 +257,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         yield* Scope.close(writing, Exit.void)
         const target = yield* Place.chooseTarget(finalizing, directory, runId)
         if (Path.resolve(target) !== Path.resolve(directory) || Path.basename(logPath) !== RunDirectory.logName) {
-          yield* Effect.uninterruptible(moveTo(target))
+          yield* Effect.uninterruptible(moveTo(target, Math.max(leastMillis, timeout - waited)))
         }
         run = { ...run, state, runName: finalizing.runName ?? run.runName }
         const result = yield* Finalize.run({
@@ -290,6 +302,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         return logPath
       },
       resumedAt: writer.lastSeq,
+      rank: reducer.rank,
+      closed: recorder.closed,
+      takeClosed: recorder.take,
       tracker,
       update,
       updateAll,
@@ -302,19 +317,12 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
 // Internal
 // -----------------------------------------------------------------------------
 
-/** A log that starts anew has been delivered to nobody. */
-const forgetCursors = (logPath: string, backends: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.sync(() => {
-    for (const backend of backends) Fs.rmSync(RunDirectory.cursorPath(logPath, backend), { force: true })
-    Fs.rmSync(RunDirectory.outboxPath(logPath), { force: true })
-  })
-
 /** Where the run comes from: kept from its first start, else collected here and now. */
 const keepProvenance = (
   logPath: string,
   resumed: boolean,
-  rank: Rank,
-  environment: Environment
+  rank: Rank.Rank,
+  environment: Rank.Environment
 ): Effect.Effect<RunInfo.Provenance> =>
   Effect.gen(function*() {
     const kept = resumed ? yield* RunInfo.readProvenance(logPath) : undefined
@@ -324,15 +332,28 @@ const keepProvenance = (
     return provenance
   })
 
-/** The option wins over EZPZ_NO_DISTRIBUTED_HISTORY and EZPZ_LOCAL_HISTORY, which turn statistics across ranks off. */
+/**
+ * The option wins over EZPZ_NO_DISTRIBUTED_HISTORY and EZPZ_LOCAL_HISTORY, which turn statistics across ranks off. Ranks
+ * are ranks all the same: only the first one writes. What several need is loaded where there are several.
+ */
 const chooseReducer = (
   distributed: boolean | "auto" = "auto",
-  environment: Environment
+  environment: Rank.Environment
 ): Effect.Effect<Reducer.Reducer["Service"]> => {
   const off = ["EZPZ_NO_DISTRIBUTED_HISTORY", "EZPZ_LOCAL_HISTORY"].some((name) => isOn(environment[name]))
-  return distributed === false || (distributed === "auto" && off)
-    ? Effect.succeed(Reducer.local)
-    : Effect.map(Effect.serviceOption(Reducer.Reducer), Option.getOrElse(() => Reducer.local))
+  const rank = Rank.fromEnvironment(environment)
+  if (distributed === false || (distributed === "auto" && off)) return Effect.succeed({ ...Reducer.local, rank })
+  return Effect.flatMap(
+    Effect.serviceOption(Reducer.Reducer),
+    Option.match({
+      onSome: Effect.succeed,
+      onNone: () =>
+        rank.worldSize === 1
+          ? Effect.succeed(Reducer.local)
+          : Effect.map(Effect.promise(() => import("../reducer/zeromq/ZeroMq.ts")), (zeromq) =>
+            Reducer.orLocal(zeromq.make({ environment })))
+    })
+  )
 }
 
 /** So long backends get after the outputs are made, even if records took all of their time. */

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type * as Backend from "../Backend.ts"
 import type * as Finalize from "../Finalize.ts"
 import type * as Metrics from "../Metrics.ts"
-import type { Environment } from "../Rank.ts"
+import type { Environment, Rank } from "../Rank.ts"
 import type * as Reducer from "../Reducer.ts"
 import type { Row } from "../Row.ts"
 import type * as RunDirectory from "../RunDirectory.ts"
@@ -31,7 +31,10 @@ import type { Tracker } from "../Tracker.ts"
  * - `backends`: names, as `"wandb,csv"` or a list; `tracker`: backends made beforehand, beside those.
  * - `config`: hyperparameters. What looks like a credential in it is masked everywhere.
  * - `keys`: metrics known beforehand; they come first in tables and datasets.
- * - `distributedHistory`: statistics across ranks; `"auto"` (the default) takes the {@link Reducer.Reducer} there is.
+ * - `distributedHistory`: statistics across ranks. `"auto"` (the default): wherever there are several, unless the
+ *   environment says EZPZ_NO_DISTRIBUTED_HISTORY or EZPZ_LOCAL_HISTORY. A {@link Reducer.Reducer} that is provided is
+ *   taken, else ranks meet over ZeroMQ.
+ * - `reduction`: `"sync"`: an `update` of rank 0 waits for its own step to close. `"async"` (the default): it never waits.
  * - `stepKey`: the name of the step in records that come without one from the caller.
  * - `precision`, `style`, `constants`: see {@link Summary.format}.
  * - `fsync`: every write waits for the disk, so that records survive the loss of power.
@@ -55,6 +58,7 @@ export interface Options {
   readonly config?: Backend.Config | undefined
   readonly keys?: ReadonlyArray<string> | undefined
   readonly distributedHistory?: boolean | "auto" | undefined
+  readonly reduction?: "async" | "sync" | undefined
   readonly stepKey?: string | undefined
   readonly precision?: number | undefined
   readonly style?: "aligned" | "tight" | undefined
@@ -92,7 +96,9 @@ export interface Tracked extends Row {
 /**
  * A run that is being recorded.
  *
- * `update` returns once its record is in the log. `updateAll` takes records decoded by {@link Metrics.decodeLine} or
+ * `update` returns once its record is in the log. With several ranks its line, like what `updateAll` gives back, is of
+ * those records whose step has closed since it was asked last; `closed` waits for some, `takeClosed` does not. On every
+ * rank but the first nothing is written, and lines are of the rank's own values. `updateAll` takes records decoded by {@link Metrics.decodeLine} or
  * {@link Metrics.decode}, writes them at once, and gives back those whose step has closed.
  *
  * @category models
@@ -103,11 +109,14 @@ export interface History {
   readonly directory: string
   readonly logPath: string
   readonly resumedAt: number
+  readonly rank: Rank
   readonly tracker: Tracker
   readonly update: (metrics: Metrics.Input, options?: UpdateOptions) => Effect.Effect<string, UpdateError>
   readonly updateAll: (
     records: ReadonlyArray<Metrics.Decoded>
   ) => Effect.Effect<ReadonlyArray<Tracked>, UpdateError>
+  readonly closed: Effect.Effect<ReadonlyArray<Tracked>>
+  readonly takeClosed: Effect.Effect<ReadonlyArray<Tracked>>
   readonly finalize: (options?: FinalizeOptions) => Effect.Effect<Finalized, FinalizeError>
 }
 

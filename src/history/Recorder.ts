@@ -8,6 +8,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type * as Metrics from "../Metrics.ts"
 import type * as Reducer from "../Reducer.ts"
@@ -17,11 +18,16 @@ import type { Tracker } from "../Tracker.ts"
 import { type Run, TrackedRow } from "./Tracked.ts"
 
 /**
- * `record` appends records in one write and gives back those whose step has closed; it throws {@link RunLog.RunLogError},
- * and then nothing was recorded. `close` publishes what is still open, and says if statistics could not be written.
+ * `record` appends records in one write, and gives back those whose step has closed since it was asked last; it throws
+ * {@link RunLog.RunLogError}, and then nothing was recorded. `closed` waits for records that close in between, `take` does
+ * not. `own` waits for the last record to close, and gives it. `close` publishes what is still open, and says if
+ * statistics could not be written.
  */
 export interface Recorder {
   readonly record: (records: ReadonlyArray<Metrics.Decoded>, clock: Clock.Clock) => ReadonlyArray<TrackedRow>
+  readonly closed: Effect.Effect<ReadonlyArray<TrackedRow>>
+  readonly take: Effect.Effect<ReadonlyArray<TrackedRow>>
+  readonly own: Effect.Effect<TrackedRow | undefined>
   readonly close: Effect.Effect<void>
 }
 
@@ -37,7 +43,9 @@ export const make = (
     let seq = writer.lastSeq
     /** The appended batches that have not been published whole: where each begins, and its last record. */
     let open: Array<{ readonly start: number; readonly last: number }> = []
+    const some = yield* Latch.make(false)
     let published: ReadonlyArray<Row> = []
+    let lastPublished = writer.lastSeq
     let unwritten = 0
 
     const writeStatistics = (rows: ReadonlyArray<Row>): void => {
@@ -51,13 +59,24 @@ export const make = (
       }
     }
 
-    const reduction = yield* reducer.open(runId, (rows) => {
+    const reduction = yield* reducer.open(runId, (rows, amended = false) => {
       writeStatistics(rows)
+      // Backends have had the record. The log keeps what was said last.
+      if (amended) return
       const last = rows.at(-1)?.seq ?? 0
       open = open.filter((batch) => batch.last > last)
       tracker.offer(rows, open[0]?.start ?? writer.end())
       published = published.length === 0 ? rows : [...published, ...rows]
+      lastPublished = last
+      if (published.length > mostUnasked) published = published.slice(-mostUnasked)
+      some.openUnsafe()
     })
+    const take = (): ReadonlyArray<TrackedRow> => {
+      const rows = published
+      published = []
+      some.closeUnsafe()
+      return rows.map((row) => TrackedRow.of(run, row))
+    }
 
     return {
       record: (records, clock) => {
@@ -73,10 +92,19 @@ export const make = (
         writer.appendUnsafe(lines)
         seq += rows.length
         open.push({ start, last: seq })
-        published = []
         reduction.offer(rows)
-        return published.map((row) => TrackedRow.of(run, row))
+        return take()
       },
+      closed: Effect.andThen(some.await, Effect.sync(take)),
+      take: Effect.sync(take),
+      own: Effect.gen(function*() {
+        const wanted = seq
+        while (lastPublished < wanted) {
+          yield* some.await
+          if (lastPublished < wanted) some.closeUnsafe()
+        }
+        return take().find((row) => row.seq === wanted)
+      }),
       close: Effect.andThen(
         reduction.flush,
         Effect.suspend(() =>
@@ -87,6 +115,9 @@ export const make = (
       )
     }
   })
+
+/** Records that nobody asks for are not kept for ever. */
+const mostUnasked = 65_536
 
 const closingLine = (row: Row): string =>
   row.statistics === undefined ? "" : RunLog.statisticsLine({ ...row, statistics: row.statistics })
