@@ -5,6 +5,9 @@
  *     node examples/train.ts | ezpz-stream
  *
  * --steps N (300)   --seed N (0)   --delay MS (8): a pause after each step, so that there is something to watch
+ *
+ * --rank N (0): which of several that train side by side, from the same start and each on points of its own. Only the
+ * first one evaluates, and talks.
  */
 import { parseArgs } from "node:util"
 
@@ -12,14 +15,19 @@ const { values } = parseArgs({
   options: {
     steps: { type: "string", default: "300" },
     seed: { type: "string", default: "0" },
-    delay: { type: "string", default: "8" }
+    delay: { type: "string", default: "8" },
+    rank: { type: "string", default: "0" }
   }
 })
 const steps = Number(values.steps)
 const seed = Number(values.seed)
 const delay = Number(values.delay)
-if (!Number.isInteger(steps) || !Number.isInteger(seed) || !(delay >= 0)) {
-  console.error("usage: train.ts [--steps N] [--seed N] [--delay MS]")
+const rank = Number(values.rank)
+const say = (text: string): void => {
+  if (rank === 0) console.error(text)
+}
+if (!Number.isInteger(steps) || !Number.isInteger(seed) || !Number.isInteger(rank) || !(delay >= 0)) {
+  say("usage: train.ts [--steps N] [--seed N] [--delay MS] [--rank N]")
   process.exit(2)
 }
 
@@ -192,7 +200,9 @@ const learningRate = (step: number): number =>
 process.stdout.on("error", () => process.exit(0))
 
 const parameters = layers.reduce((sum, layer) => sum + layer.weights.length, 0)
-console.error(`training ${parameters} parameters for ${steps} steps, seed ${seed}`)
+say(`training ${parameters} parameters for ${steps} steps, seed ${seed}`)
+// The points that are held out and the first weights are those of all ranks; from here on each has its own chance.
+state = (state + rank * 0x85ebca6b) >>> 0
 for (let step = 1; step <= steps; step++) {
   const started = performance.now()
   const batch = sample(192)
@@ -209,7 +219,7 @@ for (let step = 1; step <= steps; step++) {
     "train/lr": lr,
     "train/dt": (performance.now() - started) / 1000
   }
-  if (step % 10 === 1 || step === steps) {
+  if (rank === 0 && (step % 10 === 1 || step === steps)) {
     const evaluated = score(forward(held).at(-1)!, held)
     record["eval/loss"] = evaluated.loss
     record["eval/accuracy"] = evaluated.accuracy
@@ -218,4 +228,4 @@ for (let step = 1; step <= steps; step++) {
   await new Promise((resume) => setTimeout(resume, delay))
 }
 const { accuracy } = score(forward(held).at(-1)!, held)
-console.error(`trained: ${(accuracy * 100).toFixed(1)}% of ${held.size} held-out points are classified rightly`)
+say(`trained: ${(accuracy * 100).toFixed(1)}% of ${held.size} held-out points are classified rightly`)
