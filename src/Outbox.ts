@@ -4,16 +4,19 @@
  * `.ezpz/outbox.jsonl`, one JSON object a line, only ever appended to:
  *
  * - `{"kind":"system","seq":1,"timestamp":...,"metrics":{...}}`: a sample of the machine
- * - `{"kind":"image","name":"...","path":"...","caption":"...","step":1}`
- * - `{"kind":"table","name":"...","path":"..."}`: a file of JSON lines, the columns first, then each row
+ * - `{"kind":"image","name":"...","path":"...","kept":true,"caption":"...","step":1}`
+ * - `{"kind":"table","name":"...","path":"...","kept":true}`: a file of JSON lines, the columns first, then each row
  * - `{"kind":"history","name":"training_history"}`: the run's records as a table, read from the log when it is asked for
- * - `{"kind":"artifacts","paths":[...]}`
+ * - `{"kind":"artifacts","paths":[...],"directory":"..."}`
  * - `{"kind":"summary","values":{...}}`
  *
  * `"backend":"wandb"` in an entry keeps it from all others. Paths are relative to the run's directory where they lie in
- * it. What is there survives the process, so a server that was away gets it later; entries of a kind that a reader does
- * not know, and torn lines, are passed over. A run that is folded again appends the same entries again: of equal ones on
- * a page the last one counts.
+ * it; of a `kept` file, to the folder `outbox/` beside, which goes where the log goes. What of `paths` did not move with
+ * the run is still in `directory`, which was the run's when they were given.
+ *
+ * What is there survives the process, so a server that was away gets it later; entries of a kind that a reader does not
+ * know, and torn lines, are passed over. A run that is folded again appends the same entries again: of equal ones on a
+ * page the last one counts.
  *
  * @since 0.2.0
  */
@@ -37,12 +40,24 @@ export type Entry =
   & { readonly backend?: string }
   & (
     | ({ readonly kind: "system" } & Sample)
-    | ({ readonly kind: "image"; readonly name: string; readonly path: string } & ImageOptions)
-    | { readonly kind: "table"; readonly name: string; readonly path: string }
+    | ({ readonly kind: "image" } & File & ImageOptions)
+    | ({ readonly kind: "table" } & File)
     | { readonly kind: "history"; readonly name: string }
-    | { readonly kind: "artifacts"; readonly paths: ReadonlyArray<string> }
+    | { readonly kind: "artifacts"; readonly paths: ReadonlyArray<string>; readonly directory?: string }
     | { readonly kind: "summary"; readonly values: Metrics }
   )
+
+/**
+ * A file under a name. `kept`: it is a copy of ours, in {@link folder}.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface File {
+  readonly name: string
+  readonly path: string
+  readonly kept?: boolean
+}
 
 /**
  * An entry with where its line begins and where the next one does.
@@ -70,6 +85,14 @@ export interface Page {
 // -----------------------------------------------------------------------------
 // Writing
 // -----------------------------------------------------------------------------
+
+/**
+ * Where files are kept for the backends of an outbox.
+ *
+ * @category writing
+ * @since 0.2.0
+ */
+export const folder = (path: string): string => path.replace(/\.jsonl$/, "")
 
 /**
  * Appends entries. Throws where the file cannot be written.
@@ -130,13 +153,36 @@ export const read = (path: string, from: number): Page => {
  * @category reading
  * @since 0.2.0
  */
-export const count = (path: string, from: number, backend: string): number => {
-  let outputs = 0
-  for (let at = from;;) {
-    const { end, items } = read(path, at)
-    if (end === at) return outputs
-    for (const { entry } of items) if (entry.kind !== "system" && isFor(entry, backend)) outputs++
-    at = end
+export const count = (path: string, from: number, backend: string): number => counter(backend)(path, from)
+
+/**
+ * Counts like {@link count} time and again, and reads each line once. What cannot be read counts as one.
+ *
+ * @category reading
+ * @since 0.2.0
+ */
+export const counter = (backend: string): (path: string, from: number) => number => {
+  let outputs: Array<number> = []
+  let began = 0
+  let until = 0
+  return (path, from) => {
+    if (from < began) {
+      outputs = []
+      until = from
+    }
+    began = from
+    outputs = outputs.filter((at) => at >= from)
+    until = Math.max(until, from)
+    try {
+      for (;;) {
+        const { end, items } = read(path, until)
+        if (end === until) return outputs.length
+        for (const { at, entry } of items) if (entry.kind !== "system" && isFor(entry, backend)) outputs.push(at)
+        until = end
+      }
+    } catch {
+      return outputs.length + 1
+    }
   }
 }
 
@@ -147,12 +193,17 @@ export const count = (path: string, from: number, backend: string): number => {
  * @since 0.2.0
  */
 export const lastSample = (path: string): number => {
-  let seq = 0
-  for (let at = 0;;) {
-    const { end, items } = read(path, at)
-    if (end === at) return seq
-    for (const { entry } of items) if (entry.kind === "system") seq = Math.max(seq, entry.seq)
-    at = end
+  const all = size(path)
+  // They count up: the last one is near the end. What a page begins in the middle of is no entry.
+  for (let back = pageSize;; back *= 2) {
+    let seq = 0
+    for (let at = Math.max(0, all - back);;) {
+      const { end, items } = read(path, at)
+      if (end === at) break
+      for (const { entry } of items) if (entry.kind === "system") seq = entry.seq
+      at = end
+    }
+    if (seq > 0 || back >= all) return seq
   }
 }
 

@@ -3,7 +3,8 @@
  *
  * Beside the log stands `.ezpz/`: `run.json` says which run the log belongs to, in which version of the format, and how
  * it ended; `lock` names the process that writes it now; `<backend>.cursor.json` says how far each backend has come,
- * `<backend>.lock` which process delivers to it, and `outbox.jsonl` what backends get beside the records.
+ * `<backend>.lock` which process delivers to it, `outbox.jsonl` what backends get beside the records, and `outbox/` keeps
+ * files for them.
  *
  * @since 0.1.0
  */
@@ -16,6 +17,7 @@ import type { Config, RunState } from "./Backend.ts"
 import * as Lock from "./internal/lock.ts"
 import { makeDirectory } from "./internal/makeDirectory.ts"
 import { explain } from "./internal/systemError.ts"
+import * as Outbox from "./Outbox.ts"
 import { formatVersion } from "./RunLog.ts"
 
 // -----------------------------------------------------------------------------
@@ -271,6 +273,24 @@ export const removeFiles = (directory: string, files: ReadonlyArray<string>): Ef
     }
   })
 
+/**
+ * Forgets what backends have had of a log, and what was kept for them: a log that starts anew has been delivered to
+ * nobody.
+ *
+ * @category replacing
+ * @since 0.2.0
+ */
+export const forgetDelivery = (logPath: string): Effect.Effect<void> => {
+  const directory = privateDirectory(logPath)
+  const outbox = outboxPath(logPath)
+  return Effect.sync(() => {
+    const cursors = Fs.readdirSync(directory).filter((name) => name.endsWith(".cursor.json"))
+    for (const path of [...cursors.map((name) => Path.join(directory, name)), outbox, Outbox.folder(outbox)]) {
+      Fs.rmSync(path, { recursive: true, force: true })
+    }
+  })
+}
+
 // -----------------------------------------------------------------------------
 // Moving
 // -----------------------------------------------------------------------------
@@ -296,6 +316,7 @@ export const move = (from: string, to: string): Effect.Effect<void, RunDirectory
         if (!entry.isFile() || /^lock|\.lock$/.test(entry.name)) continue
         moveFile(Path.join(oldPrivate, entry.name), Path.join(newPrivate, entry.name))
       }
+      moveFolder(Outbox.folder(outboxPath(from)), Outbox.folder(outboxPath(to)))
     })
   )
 }
@@ -345,6 +366,19 @@ export const moveFile = (from: string, to: string): void => {
     }
     Fs.rmSync(from)
   }
+}
+
+/** Moves what is in a folder, if there is one. */
+const moveFolder = (from: string, to: string): void => {
+  if (!Fs.existsSync(from)) return
+  for (const entry of Fs.readdirSync(from, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const file = Path.join(entry.parentPath, entry.name)
+    const target = Path.join(to, Path.relative(from, file))
+    makeDirectory(Path.dirname(target))
+    moveFile(file, target)
+  }
+  Fs.rmSync(from, { recursive: true, force: true })
 }
 
 const removeEmpty = (directory: string): void => {

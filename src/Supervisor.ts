@@ -26,6 +26,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import type * as Backend from "./Backend.ts"
+import { BackendError } from "./Backend.ts"
 import * as Outbox from "./Outbox.ts"
 import type { Row } from "./Row.ts"
 import * as RunDirectory from "./RunDirectory.ts"
@@ -48,8 +49,8 @@ export type { Options } from "./supervisor/Options.ts"
  *
  * `offer` hands records over; it never waits. `offset` is where in the log the first record lies that has not been
  * offered yet. `look` says that the outbox has something. `attempt` asks something else of the backend and never fails:
- * false says that it could not be done. `drain` delivers what there is, `finish` also closes the run; both take at most
- * `timeoutMillis`. `state` says how far the backend has come.
+ * false says that it could not be done. `files` are those of a backend that has started. `drain` delivers what there is,
+ * `finish` also closes the run; both, and `move`, take at most `timeoutMillis`. `state` says how far the backend has come.
  *
  * @category models
  * @since 0.1.0
@@ -61,9 +62,11 @@ export interface Supervised {
   readonly look: () => void
   readonly attempt: (
     operation: string,
-    call: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>
+    call: (backend: Backend.Backend) => Effect.Effect<void, Backend.BackendError>,
+    timeoutMillis?: number
   ) => Effect.Effect<boolean>
-  readonly move: (directory: string) => Effect.Effect<void>
+  readonly files: Effect.Effect<ReadonlyArray<string>>
+  readonly move: (directory: string, timeoutMillis: number) => Effect.Effect<void>
   readonly drain: (timeoutMillis: number) => Effect.Effect<Delivered>
   readonly finish: (state: Backend.RunState, timeoutMillis: number) => Effect.Effect<Delivered>
   readonly state: Effect.Effect<Delivered>
@@ -123,6 +126,7 @@ export const peek = (log: string, backend: string, lastSeq: number): Effect.Effe
 
 const saveAfterMillis = 1000
 const graceMillis = 1000
+const closeMillis = 5000
 
 /**
  * Starts a backend and its fiber. Returns at once: a backend that does not start is started again, later, and
@@ -152,6 +156,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
     let closed = false
     // Whether it was waited for in vain: the end of a run does not wait for it twice.
     let hadItsTime = false
+    const outputs = Outbox.counter(name)
 
     const stir = (): void => {
       closed = false
@@ -167,9 +172,8 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
     const scope = yield* Effect.acquireRelease(
       Scope.make(),
       (scope, exit) =>
-        boundary.call("close", () => Scope.close(scope, exit)).pipe(
+        boundary.call("close", () => Scope.close(scope, exit), closeMillis).pipe(
           Effect.catch(failed),
-          Effect.andThen(turn.save),
           Effect.andThen(turn.give)
         )
     )
@@ -193,7 +197,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         Effect.onExit(() => tried.open)
       )
 
-    const begin = (to: Backend.Backend): Effect.Effect<void> =>
+    const begin = (to: Backend.Backend, own: Scope.Scope): Effect.Effect<void> =>
       Effect.gen(function*() {
         backend = to
         permanent = false
@@ -205,7 +209,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         }
         // Before the records, if it can be; a config that is refused does not hold them up.
         yield* boundary.call("logConfig", () => logConfig(to)).pipe(
-          Effect.catch((error) => Effect.forkChild(Effect.andThen(failed(error), configLater(to))))
+          Effect.catch((error) => Effect.forkIn(Effect.andThen(failed(error), configLater(to)), own))
         )
       })
 
@@ -230,25 +234,37 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
     /** From its start until another process has delivered. */
     const life = Effect.gen(function*() {
       const own = yield* Scope.fork(scope)
+      const end = Effect.suspend(() => {
+        backend = undefined
+        inbox.readFromLog()
+        delivery.look()
+        return boundary.call("close", () => Scope.close(own, Exit.void), closeMillis).pipe(Effect.catch(failed))
+      })
       yield* Effect.gen(function*() {
         yield* turn.take
         const to = yield* delivery.insist("start", () => open(own))
-        yield* begin(to)
+        yield* begin(to, own)
         while (true) {
-          if (yield* delivery.step(to)) continue
+          const work = delivery.next(to)
+          if (work !== undefined) {
+            yield* work
+            continue
+          }
+          // At one go: what is offered a moment later opens one and closes the other.
           wake.closeUnsafe()
           caughtUp.openUnsafe()
           if (turn.isSaved()) yield* wake.await
           else if (Option.isNone(yield* Effect.timeoutOption(wake.await, saveAfterMillis))) yield* turn.save
         }
       }).pipe(
-        Effect.catchTag("Superseded", () =>
-          Effect.gen(function*() {
-            backend = undefined
-            inbox.readFromLog()
-            delivery.look()
-            yield* boundary.call("close", () => Scope.close(own, Exit.void)).pipe(Effect.catch(failed))
-          }))
+        Effect.catchTag("Superseded", () => end),
+        // Not the backend's, but the file system's: an outbox that cannot be read, for a while.
+        Effect.catchDefect((cause) =>
+          failed(new BackendError({ backend: name, operation: "deliver", cause })).pipe(
+            Effect.andThen(end),
+            Effect.andThen(Effect.sleep(saveAfterMillis))
+          )
+        )
       )
     })
     yield* Effect.forkScoped(Effect.forever(life))
@@ -263,7 +279,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         backend: name,
         seq: cursor.seq,
         undelivered: Math.max(0, inbox.offered() - cursor.seq),
-        outputs: Outbox.count(options.outbox(), cursor.outbox, name) + cursor.failed.length,
+        outputs: outputs(options.outbox(), cursor.outbox) + cursor.failed.length,
         closed: cursor.closed !== undefined,
         failures: boundary.failures(),
         lastFailure: boundary.lastFailure(),
@@ -272,10 +288,10 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
       }
     })
 
-    const attempt: Supervised["attempt"] = (operation, call) =>
+    const attempt: Supervised["attempt"] = (operation, call, timeoutMillis) =>
       Effect.suspend(() => {
         const to = backend
-        return to === undefined ? Effect.succeed(false) : boundary.call(operation, () => call(to)).pipe(
+        return to === undefined ? Effect.succeed(false) : boundary.call(operation, () => call(to), timeoutMillis).pipe(
           Effect.as(true),
           Effect.catch((error) => Effect.as(failed(error), false))
         )
@@ -328,9 +344,13 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         stir()
       },
       attempt,
-      move: (directory) =>
+      files: Effect.suspend(() => backend?.files ?? Effect.succeed([])).pipe(
+        Effect.timeoutOrElse({ duration: graceMillis, orElse: () => Effect.succeed([]) }),
+        Effect.catchCause(() => Effect.succeed([]))
+      ),
+      move: (directory, timeoutMillis) =>
         Effect.gen(function*() {
-          yield* attempt("move", (to) => to.move(directory))
+          yield* attempt("move", (to) => to.move(directory), timeoutMillis)
           // The lock is where the run was.
           yield* turn.give
           yield* Effect.ignore(turn.take)

@@ -2,8 +2,8 @@
  * The backends of one run, each under its own supervision.
  *
  * Tables, images, artifacts and summaries go into the run's outbox (Outbox.ts) before a backend is told: what a server
- * cannot take now it gets later, also from another process. What may change under our hands is kept first, under
- * `media/` in the run's directory: an image's file may be overwritten with the next epoch's.
+ * cannot take now it gets later, also from another process. What may change under our hands is kept first, in a folder
+ * beside the outbox: an image's file may be overwritten with the next epoch's.
  *
  * @since 0.1.0
  */
@@ -48,7 +48,7 @@ export interface Tracker {
   readonly logArtifacts: (paths: ReadonlyArray<string>) => Effect.Effect<void>
   readonly logSummary: (values: Metrics) => Effect.Effect<void>
   readonly watch: (object: unknown, options?: Backend.Config) => Effect.Effect<void>
-  readonly move: (directory: string) => Effect.Effect<void>
+  readonly move: (directory: string, timeoutMillis: number) => Effect.Effect<void>
   readonly drain: (timeoutMillis: number) => Effect.Effect<ReadonlyArray<Supervisor.Delivered>>
   readonly files: Effect.Effect<ReadonlyArray<string>>
   readonly finish: (
@@ -154,32 +154,43 @@ export const make = (options: Options): Effect.Effect<Tracker, never, Scope.Scop
         Outbox.append(outbox(), entries())
         for (const backend of backends) backend.look()
       }).pipe(
-        Effect.catch((error) => Effect.logWarning(`${what} cannot be kept for the backends: ${explain(error.cause)}`))
+        Effect.catch((error) => {
+          const warning = `${what} cannot be kept for the backends: ${explain(error.cause)}`
+          if (told.has(warning) || told.size >= mostTold) return Effect.void
+          told.add(warning)
+          return Effect.logWarning(warning)
+        })
       )
+    const told = new Set<string>()
 
-    const media = FileName.files()
-    const place = (folder: string, name: string, extension: string): string => {
-      const path = Path.join(directory(), "media", folder, `${media.name(name)}-${Outbox.size(outbox())}${extension}`)
-      makeDirectory(Path.dirname(path))
-      return path
+    // Where the outbox ends, and how many came before in this process: no name is given twice.
+    let placed = 0
+    const place = (folder: string, name: string, extension: string): { readonly path: string; readonly to: string } => {
+      const unique = `${FileName.files().name(name)}-${Outbox.size(outbox())}-${++placed}${extension}`
+      const path = Path.join(folder, unique)
+      const to = Path.join(Outbox.folder(outbox()), path)
+      makeDirectory(Path.dirname(to))
+      return { path, to }
     }
-    const relative = (path: string): string => inside(directory(), path)
 
     const logImage: Tracker["logImage"] = (name, path, image = {}) =>
       put(() => {
         const kept = place("images", name, Path.extname(path))
-        Fs.copyFileSync(path, kept, Fs.constants.COPYFILE_FICLONE)
-        return [{ kind: "image", name, path: relative(kept), ...image }]
+        Fs.copyFileSync(path, kept.to, Fs.constants.COPYFILE_FICLONE)
+        return [{ kind: "image", name, path: kept.path, kept: true, ...image }]
       }, `The image ${path}`)
 
     const logTable: Tracker["logTable"] = (name, table) =>
       !keeps ? Effect.void : Effect.suspend(() => {
-        const path = place("tables", name, ".jsonl")
+        const { path, to } = place("tables", name, ".jsonl")
         return Effect.flatMap(
-          TableFile.write(path, table),
-          () => put(() => [{ kind: "table", name, path: relative(path) }], `The table ${name}`)
+          TableFile.write(to, table),
+          () => put(() => [{ kind: "table", name, path, kept: true }], `The table ${name}`)
         )
-      }).pipe(Effect.catch((error) => Effect.logWarning(`The table ${name} cannot be kept: ${error.message}`)))
+      }).pipe(
+        Effect.catch((error) => Effect.logWarning(`The table ${name} cannot be kept: ${error.message}`)),
+        Effect.catchDefect((cause) => Effect.logWarning(`The table ${name} cannot be kept: ${explain(cause)}`))
+      )
 
     const logSummary = (values: Metrics, backend?: string): Effect.Effect<void> =>
       put(() => [{ kind: "summary", values, ...(backend === undefined ? {} : { backend }) }], "The summary")
@@ -202,7 +213,11 @@ export const make = (options: Options): Effect.Effect<Tracker, never, Scope.Scop
       logTable,
       logImage,
       logArtifacts: (paths) =>
-        put(() => [{ kind: "artifacts", paths: paths.map((path) => relative(Path.resolve(path))) }], "Artifacts"),
+        put(() => [{
+          kind: "artifacts",
+          paths: paths.map((path) => inside(directory(), path)),
+          directory: Path.resolve(directory())
+        }], "Artifacts"),
       logSummary,
       watch: (object, watching) =>
         Effect.forEach(backends, (supervised) =>
@@ -210,22 +225,29 @@ export const make = (options: Options): Effect.Effect<Tracker, never, Scope.Scop
           concurrency: "unbounded",
           discard: true
         }),
-      move: (to) =>
+      move: (to, timeout) =>
         Effect.forEach(backends, (supervised) =>
-          supervised.move(to), { discard: true }),
+          supervised.move(to, timeout), { concurrency: "unbounded", discard: true }),
       drain: (timeout) =>
-        Effect.forEach(backends, (supervised) => supervised.drain(timeout), { concurrency: "unbounded" }),
-      files: Effect.map(Effect.forEach(backends, filesOf, { concurrency: "unbounded" }), (files) => files.flat()),
+        Effect.forEach(backends, (supervised) =>
+          supervised.drain(timeout), { concurrency: "unbounded" }),
+      files: Effect.map(
+        Effect.forEach(backends, (supervised) =>
+          supervised.files, { concurrency: "unbounded" }),
+        (files) =>
+          files.flat()
+      ),
       finish: (state, timeout, outputs) =>
         Effect.gen(function*() {
           const until = (yield* Clock.currentTimeMillis) + timeout
           if (outputs !== undefined) {
             history = Effect.succeed(outputs.history)
             // Some make a file of it, which is among the artifacts that the others get.
-            const isHistory = ({ kind }: Outbox.Entry): boolean => kind === "history"
+            const isHistory = ({ kind }: Outbox.Entry): boolean =>
+              kind === "history"
             yield* put(() => outputs.entries.filter(isHistory), "The history")
             const writing = yield* Effect.filter(backends, (supervised) =>
-              Effect.map(filesOf(supervised), (files) => files.length > 0), { concurrency: "unbounded" })
+              Effect.map(supervised.files, (files) => files.length > 0), { concurrency: "unbounded" })
             yield* Effect.forEach(writing, (supervised) =>
               supervised.drain(timeout), { concurrency: "unbounded" })
             yield* put(() =>
@@ -239,12 +261,6 @@ export const make = (options: Options): Effect.Effect<Tracker, never, Scope.Scop
     }
   })
 
-const filesOf = (supervised: Supervisor.Supervised): Effect.Effect<ReadonlyArray<string>> =>
-  Effect.flatMap(
-    supervised.backend,
-    (backend) => backend === undefined ? Effect.succeed([]) : Effect.catchCause(backend.files, () => Effect.succeed([]))
-  )
-
 /**
  * A path as the outbox has it: relative to the run's directory where it lies in it.
  *
@@ -255,6 +271,9 @@ export const inside = (directory: string, path: string): string => {
   const relative = Path.relative(directory, path)
   return relative === "" || relative.startsWith("..") || Path.isAbsolute(relative) ? Path.resolve(path) : relative
 }
+
+/** So many things that could not be kept are told about. */
+const mostTold = 20
 
 // -----------------------------------------------------------------------------
 // Samples of the machine

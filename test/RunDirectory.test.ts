@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -224,6 +225,8 @@ describe("lock", () => {
         console.log("there")
         Effect.runPromise(Effect.andThen(event("data"), Effect.catch(held, () => say("busy")))).then(() => process.exit())`
       const children = [1, 2, 3].map(() => spawn(process.execPath, ["--input-type=module", "-e", script]))
+      // Who is told that it is busy ends before the others have said anything.
+      const closed = Promise.all(children.map((child) => once(child, "close")))
       const line = (child: (typeof children)[number]) =>
         Effect.callback<string>((resume) =>
           void child.stdout.once("data", (data) => resume(Effect.succeed(String(data).trim())))
@@ -232,12 +235,10 @@ describe("lock", () => {
       const answers = Effect.forEach(children, line, { concurrency: 3 })
       for (const child of children) child.stdin.write("go")
       const said = [...(yield* answers)]
-      const ended = Effect.forEach(children, (child) =>
-        Effect.callback<void>((resume) => void child.once("close", () => resume(Effect.void))), { concurrency: 3 })
       for (const child of children) {
         child.stdin.end()
       }
-      yield* ended
+      yield* Effect.promise(() => closed)
       assert.deepStrictEqual(said.sort(), ["busy", "busy", "mine"])
       assert.deepStrictEqual(Fs.readdirSync(RunDirectory.privateDirectory(log)), [])
     }))

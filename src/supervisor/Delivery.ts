@@ -23,8 +23,8 @@ import type { Superseded, Turn } from "./Turn.ts"
 // -----------------------------------------------------------------------------
 
 export interface Delivery {
-  /** Does the next thing there is to do; false: there is nothing. */
-  readonly step: (to: Backend.Backend) => Effect.Effect<boolean, Superseded>
+  /** The next thing there is to do; undefined: there is nothing. */
+  readonly next: (to: Backend.Backend) => Effect.Effect<void, Superseded> | undefined
   /**
    * Again and again until it succeeds, each time later (to the longest pause), with jitter; at once when the run is
    * about to end, but not before the server wants it. Others may deliver meanwhile.
@@ -89,6 +89,23 @@ export const make = (
         const rest = Effect.sleep(Math.max(0, jittered - asked))
         yield* waiting > 0 ? rest : Effect.raceFirst(rest, ending.await)
         yield* turn.take
+      })
+
+    /** Until it succeeds, is of no use, or `enough`; says whether it has succeeded. */
+    const persist = (
+      operation: string,
+      enough: () => boolean,
+      run: () => Effect.Effect<void, Backend.BackendError>,
+      timeoutMillis?: number
+    ): Effect.Effect<boolean, Superseded> =>
+      Effect.gen(function*() {
+        for (let pause = firstPauseMillis;; pause = Math.min(pause * 2, longestPauseMillis)) {
+          const result = yield* Effect.result(call(operation, run, timeoutMillis))
+          if (result._tag === "Success") return true
+          yield* failed(result.failure)
+          if (result.failure.permanent === true || enough()) return false
+          yield* restBefore(pause, result.failure)
+        }
       })
 
     const insist: Delivery["insist"] = (operation, run) =>
@@ -170,22 +187,21 @@ export const make = (
     const output = (to: Backend.Backend, { at, entry }: Outbox.Item): Effect.Effect<boolean, Superseded> =>
       Effect.gen(function*() {
         if (!Outbox.isFor(entry, name)) return true
-        const give = () => Give.give(to, entry, options.directory(), options.history)
-        for (let pause = firstPauseMillis;; pause = Math.min(pause * 2, longestPauseMillis)) {
-          const result = yield* Effect.result(call(Give.operationOf(entry), give, outputTimeoutMillis))
-          if (result._tag === "Success") return true
-          yield* failed(result.failure)
-          if (result.failure.permanent === true || waiting > 0 || again.includes(at)) return false
-          yield* restBefore(pause, result.failure)
-        }
+        const give = () => Give.give(to, entry, options)
+        return yield* persist(
+          Give.operationOf(entry),
+          () => waiting > 0 || again.includes(at),
+          give,
+          outputTimeoutMillis
+        )
       })
 
     const fromOutbox = (to: Backend.Backend): Effect.Effect<void, Superseded> =>
       Effect.gen(function*() {
         const { end, items } = yield* Effect.sync(() => Outbox.read(options.outbox(), turn.cursor().outbox))
         if (items.length === 0) {
-          look = false
           if (end > turn.cursor().outbox) turn.skip({ outbox: end })
+          else look = false
           return
         }
         for (let i = 0; i < items.length && !hasRecords();) {
@@ -194,7 +210,8 @@ export const make = (
           const item = items[i]
           if (item === undefined || last === undefined) return
           if (samples.length > 0) {
-            yield* insist("logSystem", () => to.logSystem(samples))
+            // What a backend refuses for good does not hold up what comes after: there will be other samples.
+            yield* persist("logSystem", () => false, () => to.logSystem(samples))
             yield* turn.acknowledge(to, { outbox: last.end })
           } else {
             const done = item.entry.kind === "system" || (yield* output(to, item))
@@ -217,7 +234,7 @@ export const make = (
     // One after the other
     // ---------------------------------------------------------------------------
 
-    const next = (to: Backend.Backend): Effect.Effect<void, Superseded> | undefined => {
+    const next: Delivery["next"] = (to) => {
       if (turn.cursor().seq < inbox.gap()) return readOn(to)
       if (inbox.queued() > 0) return fromInbox(to)
       if (inbox.catchUp()) return Effect.void
@@ -227,11 +244,7 @@ export const make = (
     }
 
     return {
-      step: (to) =>
-        Effect.suspend(() => {
-          const work = next(to)
-          return work === undefined ? Effect.succeed(false) : Effect.as(work, true)
-        }),
+      next,
       insist,
       hurrying: (effect) =>
         Effect.acquireUseRelease(

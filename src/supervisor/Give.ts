@@ -4,13 +4,15 @@
  * @since 0.2.0
  */
 import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
 import * as Path from "node:path"
-import type { Backend, BackendError, Table } from "../Backend.ts"
-import type { Entry } from "../Outbox.ts"
+import type { Backend, BackendError } from "../Backend.ts"
+import * as Outbox from "../Outbox.ts"
+import type { Options } from "./Options.ts"
 import * as TableFile from "./TableFile.ts"
 
 /** What an entry is called in messages. */
-export const operationOf = ({ kind }: Entry): string =>
+export const operationOf = ({ kind }: Outbox.Entry): string =>
   ({
     system: "logSystem",
     image: "logImage",
@@ -20,33 +22,37 @@ export const operationOf = ({ kind }: Entry): string =>
     summary: "logSummary"
   })[kind]
 
-/** Paths are relative to the run's directory, which may have moved since. */
+/** The run's directory may have moved since. */
 export const give = (
   backend: Backend,
-  entry: Entry,
-  directory: string,
-  history: Effect.Effect<Table, BackendError>
+  entry: Outbox.Entry,
+  { directory, history, outbox }: Options
 ): Effect.Effect<void, BackendError> => {
-  const at = (path: string): string => Path.resolve(directory, path)
+  const at = ({ kept, path }: Outbox.File): string =>
+    Path.resolve(kept === true ? Outbox.folder(outbox()) : directory(), path)
   switch (entry.kind) {
     case "system":
       return backend.logSystem([entry])
     case "image": {
       const { caption, step } = entry
-      return backend.logImage(entry.name, at(entry.path), {
+      return backend.logImage(entry.name, at(entry), {
         ...(caption === undefined ? {} : { caption }),
         ...(step === undefined ? {} : { step })
       })
     }
     case "table":
       return Effect.flatMap(
-        TableFile.read(backend.name, at(entry.path)),
+        TableFile.read(backend.name, at(entry)),
         (table) => backend.logTable(entry.name, table)
       )
     case "history":
       return Effect.flatMap(history, (table) => backend.logTable(entry.name, table))
     case "artifacts":
-      return backend.logArtifacts(entry.paths.map(at))
+      return backend.logArtifacts(entry.paths.map((path) => {
+        const here = Path.resolve(directory(), path)
+        const before = Path.resolve(entry.directory ?? directory(), path)
+        return Fs.existsSync(here) || !Fs.existsSync(before) ? here : before
+      }))
     case "summary":
       return backend.logSummary(entry.values)
   }

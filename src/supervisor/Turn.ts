@@ -136,10 +136,14 @@ export const make = (
         cursor = Cursor.start
       },
       take,
-      give: Effect.sync(() => {
-        lock?.release()
-        lock = undefined
-      }),
+      // Who takes its turn next goes on from here.
+      give: Effect.andThen(
+        save,
+        Effect.sync(() => {
+          lock?.release()
+          lock = undefined
+        })
+      ),
       holds: () => lock !== undefined,
       busy: () => busy,
       acknowledge,

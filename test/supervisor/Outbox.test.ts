@@ -75,9 +75,80 @@ describe("the file", () => {
       assert.strictEqual(Outbox.count(path, Outbox.size(path), "wandb"), 0)
       assert.strictEqual(Outbox.lastSample(path), 3)
     }))
+
+  it.effect("counts as it goes, and finds the last sample, in a file of any size", () =>
+    Effect.gen(function*() {
+      const path = Path.join(yield* temporary, "outbox.jsonl")
+      const count = Outbox.counter("mine")
+      const ends: Array<number> = []
+      for (let i = 1; i <= 40; i++) {
+        Outbox.append(path, [
+          ...(i > 3 ? [] : [{ kind: "system", seq: i, timestamp: 0, metrics: {} }] satisfies Array<Outbox.Entry>),
+          { kind: "artifacts", paths: [String(i), "x".repeat(20_000)] }
+        ])
+        ends.push(Outbox.size(path))
+        assert.strictEqual(count(path, 0), i)
+      }
+      for (const [i, end] of ends.entries()) assert.strictEqual(count(path, end), 39 - i)
+      assert.strictEqual(count(path, ends[9] ?? 0), 30)
+      assert.strictEqual(Outbox.lastSample(path), 3)
+    }))
 })
 
 describe("what is in it", () => {
+  it.effect("is found behind any number of lines that are not known", () =>
+    Effect.gen(function*() {
+      const run = yield* open(yield* temporary)
+      const given: Array<unknown> = []
+      const mine = keeping({ logSummary: (values) => void given.push(values) })
+      const path = RunDirectory.outboxPath(run.path)
+      Fs.writeFileSync(path, `{"kind":"from the future"}\n`.repeat(50_000))
+      Outbox.append(path, [summary(1)])
+      const supervised = yield* run.supervise(mine.factory)
+      yield* drain(supervised)
+      assert.deepStrictEqual(given, [{ n: 1 }])
+    }))
+
+  it.effect("is not held up by samples that a backend refuses for good", () =>
+    Effect.gen(function*() {
+      const run = yield* open(yield* temporary)
+      const given: Array<unknown> = []
+      const refusal = new Backend.BackendError({
+        backend: "mine",
+        operation: "logSystem",
+        cause: "no",
+        permanent: true
+      })
+      const mine = keeping({ logSystem: () => Effect.fail(refusal), logSummary: (values) => void given.push(values) })
+      const { lines } = yield* warnings(Effect.gen(function*() {
+        const supervised = yield* run.supervise(mine.factory)
+        put(run, supervised, [{ kind: "system", seq: 1, timestamp: 0, metrics: {} }, summary(1)])
+        yield* drain(supervised)
+      }))
+      assert.deepStrictEqual(given, [{ n: 1 }])
+      assert.strictEqual(lines.length, 1)
+    }))
+
+  it.effect("is waited for where it cannot be read for a while", () =>
+    Effect.gen(function*() {
+      const run = yield* open(yield* temporary)
+      const given: Array<unknown> = []
+      const mine = keeping({ logSummary: (values) => void given.push(values) })
+      const path = RunDirectory.outboxPath(run.path)
+      Fs.mkdirSync(path)
+      const { lines } = yield* warnings(Effect.gen(function*() {
+        const supervised = yield* run.supervise(mine.factory)
+        run.record([supervised], 3)
+        yield* within(5000, Effect.sleep(5000))
+        assert.strictEqual((yield* supervised.state).outputs, 1)
+        Fs.rmdirSync(path)
+        put(run, supervised, [summary(1)])
+        assert.deepInclude(yield* drain(supervised), { undelivered: 0, outputs: 0 })
+      }))
+      assert.deepStrictEqual([given, mine.seqs()], [[{ n: 1 }], [1, 2, 3]])
+      assert.strictEqual(lines.length, 1)
+    }))
+
   it.effect("comes after the records, in order, once, and not to those it is not for", () =>
     Effect.gen(function*() {
       const run = yield* open(yield* temporary)
