@@ -52,6 +52,8 @@ const ended = (expected: number, { code, stderr, stdout }: Ended): void =>
 
 const lines = (text: string): Array<string> => text.split("\n").filter((line) => line !== "")
 const linesOf = (...path: Array<string>): Array<string> => lines(readFileSync(join(...path), "utf8"))
+/** Where other work keeps a rank from its own for a second, that is said. */
+const quiet = (line: string): boolean => !line.includes("closed without all ranks")
 const named = (text: string, key: string): number => Number(new RegExp(`"${key}":([-\\d.e]+)`).exec(text)?.[1])
 
 /** Starts `npm start`'s script; gives how it ended, and the directory of its run. */
@@ -96,6 +98,18 @@ describe("train.ts", () => {
     assert.deepStrictEqual(lines(stdout).map((line) => JSON.parse(line).step), [1, 2, 3, 4, 5])
   })
 
+  it("as another rank has other points, and says nothing", async () => {
+    const [first, other] = await Promise.all(
+      ["0", "1"].map((rank) => run("examples/train.ts", "--delay", "0", "--steps", "3", "--rank", rank))
+    )
+    assert.notStrictEqual(
+      named(lines(first!.stdout)[2]!, "train/loss"),
+      named(lines(other!.stdout)[2]!, "train/loss")
+    )
+    assert.notInclude(other!.stdout, "eval/")
+    assert.strictEqual(other!.stderr, "")
+  })
+
   it("refuses options it does not understand", async () => {
     ended(2, await run("examples/train.ts", "--steps", "many"))
   })
@@ -112,13 +126,24 @@ describe("train.ts", () => {
 // -----------------------------------------------------------------------------
 
 describe("npm start", () => {
-  it("trains, tracks, says where the outputs are, and they are there", async () => {
+  it("trains on four ranks, tracks, says where the outputs are, and they are there", async () => {
     const { directory, name, result } = await npmStart(["--steps", "40", "--delay", "0"])
     ended(0, result)
     const steps = lines(result.stdout).map((line) => line.split(" ")[0])
     assert.deepStrictEqual(steps, ["step=1", "step=11", "step=21", "step=31"])
-    assert.include(result.stderr, `40 lines: 40 accepted, 0 refused\noutputs: ${name}\n`)
-    assert.strictEqual(linesOf(directory, "metrics.jsonl").length, 40)
+    for (const line of lines(result.stdout)) assert.match(line, / train\/loss=0?1?\.?\d+\.?\d+\(±/)
+    assert.deepStrictEqual(
+      lines(result.stderr.split("outputs:")[0] ?? "").map((line) => line.replace(/^trained: .*/, "trained")).filter(
+        quiet
+      ),
+      ["training 2643 parameters for 40 steps, seed 0", "trained", "40 lines: 40 accepted, 0 refused"]
+    )
+    assert.include(result.stderr, `outputs: ${name}\n`)
+    const log = linesOf(directory, "metrics.jsonl")
+    assert.strictEqual(log.filter((line) => line.includes("\"metrics\":")).length, 40)
+    const closed = log.filter((line) => line.includes("\"aggregated\":"))
+    assert.strictEqual(new Set(closed.map((line) => named(line, "step"))).size, 40)
+    assert.isTrue(closed.some((line) => line.includes(`"count":4,"expected":4`)))
     assert.strictEqual(linesOf(directory, "metrics.csv").length, 41)
     const files = globSync("**/*.{h5,png,svg,md}", { cwd: directory })
     assert.includeMembers(files, ["eval.h5", "train.h5", "report.md"])
@@ -130,16 +155,17 @@ describe("npm start", () => {
       started.stdout?.once("data", () => started.kill("SIGTERM"))
     })
     ended(143, result)
-    const records = linesOf(directory, "metrics.jsonl").length
+    const records = linesOf(directory, "metrics.jsonl").filter((line) => line.includes("\"metrics\":")).length
     assert.isAbove(records, 0)
     assert.isBelow(records, 300)
     assert.include(result.stderr, `${records} accepted, 0 refused`)
     assert.isTrue(existsSync(join(directory, "train.h5")))
   })
 
-  it("passes on that the training failed", async () => {
+  it("passes on that the training failed, and says why once", async () => {
     const { result } = await npmStart(["--steps", "none"])
     ended(2, result)
+    assert.strictEqual(result.stderr.split("usage: train.ts").length, 2, result.stderr)
   })
 })
 
@@ -170,6 +196,20 @@ describe("the library's examples", () => {
     assert.strictEqual(linesOf(directory, "metrics.jsonl").length, 400)
     assert.isTrue(existsSync(join(directory, "walk.h5")))
     assert.isTrue(existsSync(join(directory, "plots", "mplot", "walk", "position.png")))
+  })
+
+  it("ranks.ts has what four ranks said, and says which was the slowest", async () => {
+    const directory = join(outputs, "ranks")
+    const result = await run("examples/ranks.ts", directory)
+    ended(0, result)
+    assert.deepStrictEqual(lines(result.stderr).filter(quiet), [])
+    assert.strictEqual(lines(result.stdout).filter((line) => /^loss=\d\.\d{6}\(±.*\) dt=/.test(line)).length, 50)
+    const [, slowest] = /^rank 2 was the slowest in (\d+) of 50 steps$/m.exec(result.stdout) ?? []
+    assert.isAbove(Number(slowest), 25)
+    assert.strictEqual(linesOf(directory, "metrics.csv").length, 51)
+    const [first = "", ...others] = globSync(join(directory, "**/metrics.jsonl"))
+    assert.deepStrictEqual(others, [])
+    assert.isTrue(linesOf(first).some((line) => line.includes(`"count":4,"expected":4`)))
   })
 
   it("async.ts tracks iterables, with ix and without", async () => {
@@ -222,7 +262,7 @@ describe("the library's examples", () => {
 })
 
 // -----------------------------------------------------------------------------
-// train.py
+// train.py, train_mpi.py
 // -----------------------------------------------------------------------------
 
 const python = ["python3", "python"].find((name) => {
@@ -246,5 +286,40 @@ describe.skipIf(python === undefined)("train.py", () => {
     assert.strictEqual(lines(result.stdout).length, 30)
     assert.match(lines(result.stdout)[0]!, /^iter=1 +train\/loss=0\.\d+ train\/lr=0\.\d+ train\/improvement=nan$/)
     assert.include(linesOf(directory, "metrics.jsonl")[0], `"train/improvement":"NaN"`)
+  })
+})
+
+describe.skipIf(python === undefined)("train_mpi.py", () => {
+  it("is tracked as the ranks of a launcher, by the command of its header", async () => {
+    const cwd = mkdtempSync(join(outputs, "launch-"))
+    const command = [
+      `"${python}" "${script("examples/train_mpi.py")}" 20`,
+      `"${process.execPath}" "${script("dist/cli/main.js")}" --outdir run`
+    ].join(" | ")
+    // What mpirun says to each of its processes.
+    const ranks = await Promise.all([0, 1, 2].map((rank) =>
+      end(spawn("sh", ["-c", command], {
+        cwd,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: {
+          ...environment,
+          OMPI_COMM_WORLD_RANK: `${rank}`,
+          OMPI_COMM_WORLD_SIZE: "3",
+          OMPI_COMM_WORLD_LOCAL_RANK: `${rank}`,
+          OMPI_COMM_WORLD_LOCAL_SIZE: "3",
+          PMIX_NAMESPACE: `examples-${process.pid}`,
+          EZPZ_RENDEZVOUS_DIR: join(cwd, "rendezvous")
+        }
+      }))
+    ))
+    for (const result of ranks) ended(0, result)
+    assert.deepStrictEqual(ranks.map(({ stdout }) => lines(stdout).length), [20, 0, 0])
+    assert.deepStrictEqual(ranks.slice(1).map(({ stderr }) => stderr), ["", ""])
+    assert.include(ranks[0]!.stderr, "20 steps on 3 ranks\n")
+    assert.include(ranks[0]!.stderr, "20 lines: 20 accepted, 0 refused\n")
+    assert.match(lines(ranks[0]!.stdout)[9]!, /^step=10 +train\/loss=0\.\d+\(±.*\) .* eval\/loss=0\.\d+$/)
+    const slowest = linesOf(cwd, "run", "metrics.jsonl").filter((line) => line.includes(`"train/dt/argmax":2`))
+    // On a machine that has other things to do another one is, now and then.
+    assert.isAbove(slowest.length, 10)
   })
 })
