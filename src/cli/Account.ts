@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
-import { type History, type Lines, type Rank, type Supervisor, Sync, TerminalPlot } from "../index.ts"
+import { type History, type Lines, type Rank, Supervisor, Sync, TerminalPlot } from "../index.ts"
 import { plotColumns, type Screen } from "./Screen.ts"
 
 // -----------------------------------------------------------------------------
@@ -136,7 +136,7 @@ export const undelivered = (
   delivered: ReadonlyArray<Supervisor.Delivered>,
   directory: string
 ): ReadonlyArray<string> => {
-  const left = delivered.filter((backend) => backend.undelivered > 0 || backend.outputs > 0)
+  const left = delivered.filter((backend) => !Supervisor.isComplete(backend))
   return left.length === 0 ? [] : [
     ...left.map((backend) => `not delivered to ${backend.backend}: ${missing(backend)}${because(backend)}`),
     `deliver: ezpz-stream sync ${quoted(directory)}`

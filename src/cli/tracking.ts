@@ -70,6 +70,7 @@ export const track = (
     }
 
     const state = Option.isSome(yield* Deferred.poll(signalled)) ? "killed" : (yield* ending).state
+    const { finishTimeout } = options
     const folding = options.noFinalize
       ? undefined
       : yield* history.finalize({
@@ -78,7 +79,7 @@ export const track = (
         plots: !options.noPlots,
         allPlots: options.allPlots,
         state,
-        finishTimeout: options.finishTimeout,
+        finishTimeout,
         refused: tally.refused
       }).pipe(
         Effect.provideService(Finalize.Progress, options.quiet ? () => {} : showPhase(screen)),
@@ -87,7 +88,7 @@ export const track = (
     yield* ingest.printRest
     const finished = folding !== undefined && Exit.isSuccess(folding) ? folding.value : undefined
     const delivered = finished?.delivered ??
-      (yield* history.tracker.drain((options.finishTimeout ?? finishSeconds) * 1000))
+      (yield* history.finish({ state, ...(finishTimeout === undefined ? {} : { finishTimeout }) }))
     screen.clearProgress()
     // The account comes last: plots may fill the screen.
     yield* Account.showPlots(finished, screen, options.quiet, environment)
@@ -111,8 +112,6 @@ export const track = (
     const undelivered = delivered.some((backend) => backend.undelivered > 0 || backend.outputs > 0)
     return options.strict && (undelivered || tally.refused > 0) ? 1 : 0
   })
-
-const finishSeconds = 60
 
 const told = (screen: Screen["Service"]) => (signal: Signal): Effect.Effect<void> =>
   screen.error(`${signal}: finishing the run. A second one ends it at once; what was accepted is in the log.\n`)

@@ -94,6 +94,11 @@ export const make = (
             delivered: [],
             undelivered: []
           }
+        }),
+      finish: () =>
+        Effect.suspend(() => {
+          closed = true
+          return Effect.as(reduction.flush, [])
         })
     }
     yield* Effect.addFinalizer(() => closed ? Effect.void : reduction.flush)

@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Path from "node:path"
 import * as RunInfo from "../artifact/RunInfo.ts"
+import type * as Backend from "../Backend.ts"
 import * as Finalize from "../Finalize.ts"
 import * as Journal from "../Journal.ts"
 import * as Metrics from "../Metrics.ts"
@@ -162,6 +163,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     const recorder = yield* Recorder.make({ formatter, history: () => history }, runId, writer, reducer, tracker)
 
     let closed = false
+    // Once it was asked for; and whether backends know.
+    let asked: Backend.RunState | undefined
+    let ended = false
 
     const told = new Set<string>()
     const tell = (records: ReadonlyArray<Metrics.Decoded>): Effect.Effect<void> => {
@@ -249,6 +253,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         closed = true
         const timeout = (finalizing.finishTimeout ?? 60) * 1000
         const state = finalizing.state ?? "finished"
+        asked = state
         yield* recorder.close
         const from = yield* Clock.currentTimeMillis
         const delivered = yield* tracker.drain(timeout)
@@ -275,22 +280,29 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
           finishTimeoutMillis: Math.max(leastMillis, timeout - waited),
           refused: finalizing.refused ?? 0
         })
+        ended = true
         yield* RunDirectory.writeRun(logPath, run)
         const undelivered = result.delivered.filter((backend) => !Supervisor.isComplete(backend))
         yield* journal.write("run finalized", { runId, state, records: result.rows, undelivered })
         return { ...result, files: [...result.files, Path.resolve(journal.path())], runId, undelivered }
       }))
 
-    // A run that is not finalized is closed all the same: its outputs are left to `ezpz-stream finalize`.
-    yield* Effect.addFinalizer((exit) => {
-      if (closed) return Effect.void
-      closed = true
-      const state = Exit.isSuccess(exit) ? "finished" : Cause.hasInterruptsOnly(exit.cause) ? "killed" : "failed"
-      return journal.within(Effect.gen(function*() {
+    const finish: History["finish"] = ({ finishTimeout = 60, state = "finished" } = {}) =>
+      journal.within(Effect.gen(function*() {
+        closed = true
         yield* recorder.close
-        yield* tracker.finish(state, closeMillis)
-        yield* Effect.ignore(RunDirectory.writeRun(logPath, { ...run, state }))
+        const delivered = yield* tracker.finish(state, finishTimeout * 1000)
+        run = { ...run, state }
+        yield* Effect.ignore(RunDirectory.writeRun(logPath, run))
+        ended = true
+        return delivered
       }))
+
+    // A run that is not finalized, or could not be, is closed all the same.
+    yield* Effect.addFinalizer((exit) => {
+      if (ended) return Effect.void
+      const byExit = Exit.isSuccess(exit) ? "finished" : Cause.hasInterruptsOnly(exit.cause) ? "killed" : "failed"
+      return finish({ state: asked ?? byExit, finishTimeout: closeSeconds })
     })
 
     const history: History = {
@@ -308,7 +320,8 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       tracker,
       update,
       updateAll,
-      finalize
+      finalize,
+      finish
     }
     return history
   })
@@ -359,7 +372,7 @@ const chooseReducer = (
 /** So long backends get after the outputs are made, even if records took all of their time. */
 const leastMillis = 1000
 
-/** How long backends get when a run is closed without being finalized. */
-const closeMillis = 10_000
+/** How long backends get when a run is closed by its scope. */
+const closeSeconds = 10
 
 const isOn = (value: string | undefined): boolean => /^(?:1|true|yes|on)$/i.test(value ?? "")

@@ -99,7 +99,8 @@ export interface Tracked extends Row {
  * `update` returns once its record is in the log. With several ranks its line, like what `updateAll` gives back, is of
  * those records whose step has closed since it was asked last; `closed` waits for some, `takeClosed` does not. On every
  * rank but the first nothing is written, and lines are of the rank's own values. `updateAll` takes records decoded by {@link Metrics.decodeLine} or
- * {@link Metrics.decode}, writes them at once, and gives back those whose step has closed.
+ * {@link Metrics.decode}, writes them at once, and gives back those whose step has closed. `finalize` ends the run and
+ * folds it; `finish` ends it and leaves the folding to `ezpz-stream finalize`. With neither it ends with its scope.
  *
  * @category models
  * @since 0.1.0
@@ -118,6 +119,9 @@ export interface History {
   readonly closed: Effect.Effect<ReadonlyArray<Tracked>>
   readonly takeClosed: Effect.Effect<ReadonlyArray<Tracked>>
   readonly finalize: (options?: FinalizeOptions) => Effect.Effect<Finalized, FinalizeError>
+  readonly finish: (
+    options?: Pick<FinalizeOptions, "state" | "finishTimeout">
+  ) => Effect.Effect<ReadonlyArray<Supervisor.Delivered>>
 }
 
 /**

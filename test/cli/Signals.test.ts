@@ -26,6 +26,18 @@ describe("signals", () => {
     })
   }
 
+  it("a run whose outputs are left for later was killed all the same", async () => {
+    const directory = temporary()
+    const running = ezpz(["-", "--outdir", directory, "--no-finalize", "--backends", "csv"])
+    await running.write(records(10))
+    await running.until(() => running.out().includes("step=10"))
+    running.process.kill("SIGTERM")
+    const { code, error } = await running.ended
+    assert.strictEqual(code, 143)
+    assert.notInclude(error, "not delivered")
+    assert.strictEqual(state(directory), "killed")
+  })
+
   it("what the job still says after the signal is tracked", async () => {
     const cwd = temporary()
     const job = `trap 'echo "{\\"step\\":2,\\"last\\":1}"; exit' TERM; echo '{"step":1}'; while :; do sleep 0.05; done`

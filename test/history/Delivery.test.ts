@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -164,3 +165,49 @@ describe("what waits for a backend", () => {
       assert.strictEqual(lines.filter((line) => /cannot be kept/.test(line)).length, 1)
     }))
 })
+
+describe("the end of a run", () => {
+  const told = () => {
+    const states: Array<string> = []
+    return { states, ...keeping({ finish: (state) => void states.push(state) }) }
+  }
+
+  it.live("is told to backends with how it was asked for, where its outputs cannot be made", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      const mine = told()
+      Fs.mkdirSync(Path.join(outdir, "dataset.h5", "in the way"), { recursive: true })
+      yield* withMine(
+        mine.factory,
+        Effect.scoped(Effect.gen(function*() {
+          const history = yield* History.make({ outdir, backends: "mine", environment: {} })
+          yield* history.update({ loss: 1 })
+          const exit = yield* Effect.exit(history.finalize({ plots: false, state: "failed" }))
+          assert.isTrue(Exit.isFailure(exit))
+        }))
+      )
+      assert.deepStrictEqual(mine.states, ["failed"])
+      assert.strictEqual(stateOf(outdir), "failed")
+    }))
+
+  it.live("may come without outputs, with how the run ended", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      const mine = told()
+      yield* withMine(
+        mine.factory,
+        Effect.scoped(Effect.gen(function*() {
+          const history = yield* History.make({ outdir, backends: "mine", environment: {} })
+          yield* history.update({ loss: 1 })
+          const [delivered] = yield* history.finish({ state: "killed" })
+          assert.deepInclude(delivered, { undelivered: 0, closed: true })
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(history.update({ loss: 2 }))))
+        }))
+      )
+      assert.deepStrictEqual(mine.states, ["killed"])
+      assert.strictEqual(stateOf(outdir), "killed")
+    }))
+})
+
+const stateOf = (directory: string): unknown =>
+  JSON.parse(Fs.readFileSync(Path.join(directory, ".ezpz", "run.json"), "utf8")).state
