@@ -50,7 +50,8 @@ export type { Options } from "./supervisor/Options.ts"
  * `offer` hands records over; it never waits. `offset` is where in the log the first record lies that has not been
  * offered yet. `look` says that the outbox has something. `attempt` asks something else of the backend and never fails:
  * false says that it could not be done. `files` are those of a backend that has started. `drain` delivers what there is,
- * `finish` also closes the run; both, and `move`, take at most `timeoutMillis`. `state` says how far the backend has come.
+ * `finish` also closes the run; both, and `move`, take at most `timeoutMillis`. `state` says how far the backend has come; `givesOutput` that it is being given
+ * an output, which may take long.
  *
  * @category models
  * @since 0.1.0
@@ -70,6 +71,7 @@ export interface Supervised {
   readonly drain: (timeoutMillis: number) => Effect.Effect<Delivered>
   readonly finish: (state: Backend.RunState, timeoutMillis: number) => Effect.Effect<Delivered>
   readonly state: Effect.Effect<Delivered>
+  readonly givesOutput: () => boolean
 }
 
 /**
@@ -275,6 +277,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
 
     const state = Effect.sync((): Delivered => {
       const cursor = turn.cursor()
+      const unanswered = boundary.underWay()
       return {
         backend: name,
         seq: cursor.seq,
@@ -282,7 +285,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         outputs: outputs(options.outbox(), cursor.outbox) + cursor.failed.length,
         closed: cursor.closed !== undefined,
         failures: boundary.failures(),
-        lastFailure: boundary.lastFailure(),
+        lastFailure: boundary.lastFailure() ?? (unanswered === undefined ? undefined : `${unanswered}() was under way`),
         busy: turn.busy(),
         permanent
       }
@@ -357,9 +360,11 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         }),
       drain,
       finish,
-      state
+      state,
+      givesOutput: () => outputCalls.includes(boundary.underWay() ?? "")
     }
   })
 
+const outputCalls: ReadonlyArray<string> = ["logImage", "logTable", "logArtifacts"]
 const firstConfigMillis = 1000
 const longestConfigMillis = 60_000

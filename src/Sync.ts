@@ -181,7 +181,8 @@ const deliver = (
       const now = yield* Clock.currentTimeMillis
       const { busy, outputs, permanent, seq } = yield* supervised.state
       const place = `${seq} ${outputs}`
-      if (place !== before) moved = now
+      // Files that are being sent have time limits of their own.
+      if (place !== before || supervised.givesOutput()) moved = now
       before = place
       if (permanent || now - moved > (busy === undefined ? patienceMillis : Math.min(busyMillis, patienceMillis))) break
     }

@@ -33,6 +33,8 @@ export interface Boundary {
   readonly works: Effect.Effect<void>
   readonly failures: () => number
   readonly lastFailure: () => string | undefined
+  /** What the backend has been asked and has not answered. */
+  readonly underWay: () => string | undefined
 }
 
 /** So many kinds of failures are told of one backend. */
@@ -44,6 +46,7 @@ export const make = (name: string, environment: Environment): Effect.Effect<Boun
     const warned = new Set<string>()
     let failures = 0
     let lastFailure: string | undefined
+    let underWay: string | undefined
     // Failures since it last worked, and whether the last of them was told.
     let row = 0
     let told = false
@@ -51,11 +54,19 @@ export const make = (name: string, environment: Environment): Effect.Effect<Boun
     const asBackendError = (operation: string, cause: unknown): BackendError =>
       cause instanceof BackendError ? cause : new BackendError({ backend: name, operation, cause })
 
+    const asking = <A, E>(operation: string, run: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.suspend(() => {
+        underWay = operation
+        return run()
+      }).pipe(Effect.ensuring(Effect.sync(() => {
+        underWay = undefined
+      })))
+
     return {
       call: (operation, run, timeoutMillis = callTimeoutMillis) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
-            Effect.forkDetach(one.withPermit(Effect.suspend(run)), { startImmediately: true }),
+            Effect.forkDetach(one.withPermit(asking(operation, run)), { startImmediately: true }),
             (fiber) =>
               restore(Effect.timeoutOption(Fiber.await(fiber), timeoutMillis)).pipe(
                 Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe())),
@@ -96,6 +107,7 @@ export const make = (name: string, environment: Environment): Effect.Effect<Boun
           : Effect.void
       }),
       failures: () => failures,
-      lastFailure: () => lastFailure
+      lastFailure: () => lastFailure,
+      underWay: () => underWay
     }
   })

@@ -99,6 +99,24 @@ describe("what waits for a backend", () => {
       assert.deepStrictEqual(given, ["sample: pixels", "weights"])
     }))
 
+  it.live("may take longer to send than a server that does not answer is waited for", () =>
+    Effect.gen(function*() {
+      const outdir = yield* temporary
+      let slow = false
+      const { factory } = keeping({ logArtifacts: () => slow ? Effect.sleep(1200) : boom() })
+      yield* withMine(
+        factory,
+        Effect.scoped(Effect.gen(function*() {
+          const history = yield* History.make({ outdir, backends: "mine", environment: {} })
+          yield* history.update({ loss: 1 })
+          yield* history.finalize({ plots: false })
+        }))
+      )
+      slow = true
+      const { result } = yield* withMine(factory, Sync.run(outdir, { environment: {}, patience: 0.5 }))
+      assert.deepStrictEqual(result.delivered.map(({ outputs }) => outputs), [0])
+    }))
+
   it.live("is not taken for that of a neighbour, or of another of its name", () =>
     Effect.gen(function*() {
       const root = yield* temporary

@@ -38,6 +38,15 @@ describe("a backend that hangs", () => {
       })))
   }
 
+  it.effect("is said to have been asked, where that is all there is to say", () =>
+    Effect.gen(function*() {
+      const run = yield* open(yield* temporary)
+      const supervised = yield* run.supervise(keeping({ log: () => Effect.never }).factory)
+      run.record([supervised], 3)
+      const delivered = yield* within(2000, supervised.drain(2000))
+      assert.deepInclude(delivered, { undelivered: 3, failures: 0, lastFailure: "log() was under way" })
+    }))
+
   it.effect("when it is closed ends with its run all the same, soon", () =>
     Effect.gen(function*() {
       const run = yield* open(yield* temporary)
