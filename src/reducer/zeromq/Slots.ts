@@ -6,9 +6,9 @@
  *   step may be told in several records. Records without a step are numbered by each rank, in a domain of their own.
  * - A record of the root closes when each live rank has given all of its numeric keys, or has moved on: its latest step
  *   is greater. Where the root itself went back to an earlier step, a rank has moved on only if it went back as often.
- * - A rank that does neither is waited for until the deadline, which counts from the record, from the rank's last sign of
- *   progress, and from when all ranks had joined (or were no longer waited for): whoever is latest. A dead rank is not
- *   waited for.
+ * - A rank that does neither is waited for until the deadline, which counts from the record, from the rank's last record
+ *   in that domain, and from when all ranks had joined (or were no longer waited for): whoever is latest. One that goes on
+ *   but never comes to the record is waited for with patience, not for ever. A dead rank is not waited for.
  * - Records are published in the order in which the root recorded them. Statistics are made of the raw values in rank
  *   order when a record closes, so the order in which they arrived makes no difference to a single bit.
  * - A value that comes later amends: the record is told again, as long as it is remembered.
@@ -33,6 +33,8 @@ export interface Options {
   readonly deadlineMillis: number
   /** Ranks that have not joined are waited for until then. */
   readonly joinUntil: number
+  /** So long a record waits for ranks that go on, but not to where it is. 30 deadlines unless said. */
+  readonly patienceMillis?: number
   /** So many closed records are remembered, to be amended. */
   readonly remembered?: number
   /** So many records may wait; beyond, the oldest closes with what there is. */
@@ -85,7 +87,8 @@ interface Rank {
   /** How often it went back to an earlier step. */
   wentBack: number
   counted: number
-  progressAt: number
+  /** When it last said something in each domain. */
+  readonly progressAt: [number, number]
   readonly schemas: Window<Int32Array>
   /** Frames that are not acknowledged: what they are about. */
   readonly frames: Array<{ readonly seq: number; readonly slots: ReadonlyArray<Slot> }>
@@ -122,8 +125,9 @@ interface Pending {
 
 const defaultRemembered = 1024
 const defaultWaiting = 65_536
-/** Steps that no record of the root asks for are forgotten beyond so many. */
+/** Steps that the root has left behind are forgotten beyond so many, those that it may still come to beyond more. */
 const mostSlots = 8192
+const mostAhead = 65_536
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -131,6 +135,7 @@ const mostSlots = 8192
 
 export const make = (options: Options): Slots => {
   const { deadlineMillis, joinUntil, remembered = defaultRemembered, waiting = defaultWaiting, worldSize } = options
+  const { patienceMillis = 30 * deadlineMillis } = options
   const ranks = Array.from({ length: worldSize }, (): Rank => ({
     live: false,
     joined: false,
@@ -139,7 +144,7 @@ export const make = (options: Options): Slots => {
     latest: [-Infinity, -Infinity],
     wentBack: 0,
     counted: 0,
-    progressAt: -Infinity,
+    progressAt: [-Infinity, -Infinity],
     schemas: new Window(),
     frames: []
   }))
@@ -157,6 +162,8 @@ export const make = (options: Options): Slots => {
   let partial = 0
   let amended = 0
   let lost = 0
+  /** Whether a frame has come since acknowledgements were looked at. */
+  let cameIn = false
   const accumulator = new Moments.Accumulator()
 
   const idOf = (key: string): number => {
@@ -176,10 +183,11 @@ export const make = (options: Options): Slots => {
     return slot
   }
 
-  /** What the root has not come to may be far ahead; what it has left behind goes first. */
+  /** What the root has left behind goes first; a rank that is far ahead of it keeps what it has said. */
   const forgetOldest = (slots: Map<number, Slot>): void => {
     for (const [step, slot] of slots) {
       if (slot.open > 0) continue
+      if (slots.size <= mostAhead && !isSettled(slot)) return
       slots.delete(step)
       forget(slot)
       return
@@ -224,7 +232,7 @@ export const make = (options: Options): Slots => {
     const d = domain === 1 ? 1 : 0
     if (step < rank.latest[d]) rank.wentBack++
     rank.latest[d] = step
-    rank.progressAt = now
+    rank.progressAt[d] = now
   }
 
   const hasAll = (record: Pending, rank: number): boolean => {
@@ -245,8 +253,11 @@ export const make = (options: Options): Slots => {
     if (allJoinedAt === undefined && (joined === worldSize || now >= joinUntil)) allJoinedAt = now
   }
 
-  const deadlineOf = (record: Pending, index: number): number =>
-    Math.max(record.since, ranks[index]!.progressAt, allJoinedAt ?? Infinity) + deadlineMillis
+  const deadlineOf = (record: Pending, index: number): number => {
+    const since = Math.max(record.since, allJoinedAt ?? Infinity)
+    const progressAt = ranks[index]!.progressAt[record.slot.domain === 1 ? 1 : 0]
+    return Math.min(Math.max(since, progressAt) + deadlineMillis, since + Math.max(deadlineMillis, patienceMillis))
+  }
 
   /** Whether a record has all it will get; `next` is where it waits. */
   const isComplete = (record: Pending, now: number): boolean => {
@@ -332,7 +343,8 @@ export const make = (options: Options): Slots => {
       rows.push(publish(record))
       shift()
     }
-    if (rows.length > 0) acknowledge()
+    if (rows.length > 0 || cameIn) acknowledge()
+    cameIn = false
     return rows
   }
 
@@ -352,7 +364,7 @@ export const make = (options: Options): Slots => {
       }
       rank.joined = true
       rank.live = true
-      rank.progressAt = now
+      rank.progressAt.fill(now)
       settleJoining(now)
       return rank.seq
     },
@@ -366,7 +378,7 @@ export const make = (options: Options): Slots => {
       const rank = ranks[index]
       if (rank !== undefined && !rank.live && rank.joined) {
         rank.live = true
-        rank.progressAt = now
+        rank.progressAt.fill(now)
         live++
       }
     },
@@ -392,12 +404,14 @@ export const make = (options: Options): Slots => {
         progress(rank, domain, slot.step, now)
       }
       if (seq !== 0) rank.frames.push({ seq, slots: [...slots] })
+      cameIn = true
       return true
     },
     floor: (index, seq) => {
       const rank = ranks[index]
       if (rank === undefined || seq <= rank.seq) return
-      lost += seq - rank.seq
+      // Before the first frame it may be what a root before this one had no need of any more.
+      if (rank.seq > 0) lost += seq - rank.seq
       rank.seq = seq
     },
     root: (row, now) => {

@@ -55,6 +55,8 @@ export interface Root {
   readonly port: number | undefined
   /** Never waits, never fails. */
   readonly send: (peer: string, frame: Uint8Array) => void
+  /** False: there was no connection to it when something was sent last. */
+  readonly reaches: (peer: string) => boolean
   readonly stats: () => Stats
 }
 
@@ -186,6 +188,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Root, TransportErr
           if (codeOf(error) === "EHOSTUNREACH" && ways.get(peer) === socket) ways.delete(peer)
         })
       },
+      reaches: (peer) => ways.has(peer),
       stats: () => ({ ...stats, refused: misspoken + (admission?.refused() ?? 0) })
     }
   })
