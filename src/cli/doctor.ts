@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { Backend, Dotenv, History, Rank, TerminalPlot } from "../index.ts"
+import { Backend, Dotenv, History, type Rank, TerminalPlot } from "../index.ts"
 import { Screen } from "./Screen.ts"
 
 export const handler = (version: string) =>
@@ -13,7 +13,6 @@ export const handler = (version: string) =>
       home: Os.homedir(),
       directory: process.cwd()
     })
-    const rank = Rank.fromEnvironment(environment)
     const selected = environment["EZPZ_TRACKER_BACKENDS"] ?? environment["EZPZ_TRACKERS"]
     const known = yield* History.knownBackends
     const states = yield* Effect.forEach(known, (name) =>
@@ -21,13 +20,13 @@ export const handler = (version: string) =>
         lines.map((line, i) =>
           [i === 0 ? `  ${name}` : "", line] as const
         )))
+    const ranks = yield* History.describeRanks(environment)
     const names = selected === undefined ? [] : Backend.parseNames(selected)
     const { notes } = TerminalPlot.optionsFromEnv(environment)
     const rows: ReadonlyArray<readonly [string, string]> = [
       ["ezpz-stream", version],
       ["node", `${process.version} on ${process.platform}-${process.arch}, ${Os.availableParallelism()} cores`],
-      ["rank", `${rank.rank} of ${rank.worldSize} (launcher: ${rank.launcher})`],
-      ["transport", "none needed: statistics across ranks are not taken by this version"],
+      ...ranks,
       ["gpu", gpu()],
       ["outputs", outputs()],
       ["backends", names.length === 0 ? "none chosen (--backends, EZPZ_TRACKER_BACKENDS)" : names.join(", ")],

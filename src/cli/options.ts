@@ -69,7 +69,9 @@ export const trackFlags = {
     Flag.withDefault("aligned")
   ),
   distributed: Flag.Literals("distributed", ["auto", "on", "off"]).pipe(
-    Flag.withDescription("Statistics across ranks (auto)"),
+    Flag.withDescription(
+      "Statistics across ranks: auto takes them where there are several, unless the environment says no (auto)"
+    ),
     Flag.withDefault("auto")
   ),
   tee: toggle("tee", "Put the input lines on stdout, not the summary"),

@@ -31,6 +31,7 @@ import * as Follower from "./Follower.ts"
 import { type History, type MakeError, type Options, RecordError, type Tracked, type UpdateError } from "./Model.ts"
 import { check, checkFinalize } from "./Options.ts"
 import * as Place from "./Place.ts"
+import { turnedOff } from "./Ranks.ts"
 import * as Recorder from "./Recorder.ts"
 import { leading, none } from "./Tracked.ts"
 
@@ -353,7 +354,7 @@ const chooseReducer = (
   distributed: boolean | "auto" = "auto",
   environment: Rank.Environment
 ): Effect.Effect<Reducer.Reducer["Service"]> => {
-  const off = ["EZPZ_NO_DISTRIBUTED_HISTORY", "EZPZ_LOCAL_HISTORY"].some((name) => isOn(environment[name]))
+  const off = turnedOff(environment) !== undefined
   const rank = Rank.fromEnvironment(environment)
   if (distributed === false || (distributed === "auto" && off)) return Effect.succeed({ ...Reducer.local, rank })
   return Effect.flatMap(
@@ -374,5 +375,3 @@ const leastMillis = 1000
 
 /** How long backends get when a run is closed by its scope. */
 const closeSeconds = 10
-
-const isOn = (value: string | undefined): boolean => /^(?:1|true|yes|on)$/i.test(value ?? "")
