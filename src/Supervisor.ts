@@ -361,10 +361,10 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
       drain,
       finish,
       state,
-      givesOutput: () => outputCalls.includes(boundary.underWay() ?? "")
+      givesOutput: () => outputCalls.has(boundary.underWay() ?? "")
     }
   })
 
-const outputCalls: ReadonlyArray<string> = ["logImage", "logTable", "logArtifacts"]
+const outputCalls: ReadonlySet<string> = new Set(["logImage", "logTable", "logArtifacts"])
 const firstConfigMillis = 1000
 const longestConfigMillis = 60_000
