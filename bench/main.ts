@@ -16,6 +16,7 @@ import * as finalize from "./finalize.ts"
 import * as ingest from "./ingest.ts"
 import { command, type Context, machine, root } from "./measure.ts"
 import * as micro from "./micro.ts"
+import * as reduce from "./reduce.ts"
 import { type Findings, page, type Section, text } from "./report.ts"
 import * as startup from "./startup.ts"
 import * as update from "./update.ts"
@@ -38,7 +39,8 @@ const benchmarks: { readonly [name: string]: Benchmark } = {
   latency,
   misbehaving,
   unreachable,
-  micro
+  micro,
+  reduce
 }
 
 const { positionals, values: { quick } } = parseArgs({
