@@ -68,6 +68,10 @@ const follow = (options: Options, rank: Rank): Effect.Effect<Reduction, never, S
     const send = (force = false): void => {
       const to = peer
       if (to !== undefined && welcomed) sent = producer.drain(now(), to.send, force)
+      // What waits for others to make a frame with is to be seen as kept.
+      else if (force) sent = producer.drain(now(), () => false, force)
+      // At the end of a rank that has not found its root yet: what it has recorded is to be kept, and waited for.
+      else if (force) producer.drain(now(), () => false, true)
     }
     const hello = (): void => {
       helloAt = now()
