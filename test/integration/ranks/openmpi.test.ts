@@ -79,7 +79,9 @@ describe.skipIf(!hasMpi && process.env["CI"] === undefined)("ranks under mpirun"
     assert.include(first.error, `${count} lines: ${count} accepted, 0 refused`)
     const csv = first.files.find((file) => file.endsWith("/metrics.csv"))
     assert.match(Fs.readFileSync(Path.join(first.directory, csv ?? "none"), "utf8"), /loss\/mean|loss\/std/)
-    for (const { error, files, out } of others) assert.deepStrictEqual({ out, error, files }, { out: "", error: "", files: [] })
+    for (const { error, files, out } of others) {
+      assert.deepStrictEqual({ out, error, files }, { out: "", error: "", files: [] })
+    }
   })
 
   it("EZPZ_NO_DISTRIBUTED_HISTORY=1: rank 0 alone, as if it were the only one", async () => {
@@ -89,6 +91,8 @@ describe.skipIf(!hasMpi && process.env["CI"] === undefined)("ranks under mpirun"
     assert.deepStrictEqual([records.length, closings.length], [count, 0])
     assert.notInclude(first.out, "±")
     assert.strictEqual(first.out.trimEnd().split("\n").length, count)
-    for (const { error, files, out } of others) assert.deepStrictEqual({ out, error, files }, { out: "", error: "", files: [] })
+    for (const { error, files, out } of others) {
+      assert.deepStrictEqual({ out, error, files }, { out: "", error: "", files: [] })
+    }
   })
 })

@@ -72,7 +72,7 @@ export const job = (worldSize: number, id = "job") => {
     rank: (rank: number, args: ReadonlyArray<string> = [], env: Readonly<Record<string, string>> = {}): Running =>
       start(
         process.execPath,
-        [main, "--backends", "csv", "--no-plots", "--outdir", run, ...args],
+        [main, "--backends", "csv", "--no-plots", ...(args.includes("--outdir") ? [] : ["--outdir", run]), ...args],
         directory,
         {
           ...surroundings(),
@@ -138,7 +138,11 @@ export const until = async (holds: () => boolean, what: () => string, seconds = 
 export const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
 /** Records of steps `from` to `to` as a job prints them. */
-export const steps = (from: number, to: number, metrics: (step: number) => Readonly<Record<string, unknown>>): string => {
+export const steps = (
+  from: number,
+  to: number,
+  metrics: (step: number) => Readonly<Record<string, unknown>>
+): string => {
   let text = ""
   for (let step = from; step <= to; step++) text += `${JSON.stringify({ step, ...metrics(step) })}\n`
   return text

@@ -27,8 +27,12 @@ export const directoriesOf = (
   ]
 }
 
-const localDirectory = ({ job, temporary = Os.tmpdir() }: Options): string =>
-  Path.join(temporary, `ezpz-stream-${process.getuid?.() ?? "user"}`, hashOf(job.id))
+/** Jobs of one name that meet at different places are different ones. */
+const localDirectory = ({ environment, job, temporary = Os.tmpdir() }: Options): string => {
+  const said = environment["EZPZ_RENDEZVOUS_DIR"]?.trim() || undefined
+  const name = hashOf(said === undefined ? job.id : `${job.id} ${Path.resolve(said)}`)
+  return Path.join(temporary, `ezpz-stream-${process.getuid?.() ?? "user"}`, name)
+}
 
 /** The path of a socket is at most 107 bytes long, on some systems 103. */
 export const socketPath = (options: Options, name: string): string => {
