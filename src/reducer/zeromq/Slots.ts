@@ -211,9 +211,9 @@ export const make = (options: Options): Slots => {
 
   /** The first of a key's values at a step that a rank has not given yet. */
   const nextOccurrence = (slot: Slot, key: number, rank: number): Occurrence => {
-    const all = slot.keys.get(key)
+    const all = slot.keys.get(key) ?? []
     let n = 0
-    while (all !== undefined && n < all.length && all[n]!.has[rank] === 1) n++
+    while (all[n]?.has[rank] === 1) n++
     return occurrence(slot, key, n)
   }
 

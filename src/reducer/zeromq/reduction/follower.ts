@@ -68,10 +68,8 @@ const follow = (options: Options, rank: Rank): Effect.Effect<Reduction, never, S
     const send = (force = false): void => {
       const to = peer
       if (to !== undefined && welcomed) sent = producer.drain(now(), to.send, force)
-      // What waits for others to make a frame with is to be seen as kept.
+      // At the end: what waits for others to make a frame with is kept, and waited for, too.
       else if (force) sent = producer.drain(now(), () => false, force)
-      // At the end of a rank that has not found its root yet: what it has recorded is to be kept, and waited for.
-      else if (force) producer.drain(now(), () => false, true)
     }
     const hello = (): void => {
       helloAt = now()
@@ -128,8 +126,9 @@ const follow = (options: Options, rank: Rank): Effect.Effect<Reduction, never, S
       goneSince = now()
       peer = yield* connect(place)
       if (peer.connected()) hello()
-      while (!finished) {
+      for (;;) {
         yield* Effect.sleep(tickMillis)
+        if (finished) return
         if (goneSince === undefined || now() - goneSince < goneMillis) continue
         const other = yield* find(goneMillis, place)
         if (other._tag === "Failure" || peer.connected()) continue
