@@ -568,7 +568,7 @@ describe("the cursor", () => {
       }))
       assert.deepStrictEqual(mine.seqs(), upTo(3))
       assert.strictEqual(lines.length, 1)
-      assert.match(lines[0] ?? "", /^Tracker backend mine\.cursor\(\) failed: .*BigInt/)
+      assert.match(lines[0] ?? "", /mine\.cursor\.json cannot be written: .*BigInt/)
     }))
 
   it.effect("begins anew where the backend has: with `restart` it gets every record from the first", () =>

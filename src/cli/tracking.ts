@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -20,7 +21,7 @@ import * as Account from "./Account.ts"
 import { type ExitWith, failure, type Signal, signalCode, usage } from "./Exit.ts"
 import type { Input } from "./Input.ts"
 import type { TrackOptions } from "./options.ts"
-import { Screen } from "./Screen.ts"
+import { type Bar, Screen } from "./Screen.ts"
 import { Signals } from "./Signals.ts"
 
 /** Where lines come from, and how what produced them ended (asked once the input has). */
@@ -64,11 +65,7 @@ export const track = (
     yield* ingest.end(Option.isSome(yield* Deferred.poll(signalled)))
     screen.clearProgress()
 
-    const { names } = history.tracker
-    if (!options.quiet && names.length > 0) {
-      screen.progress(() => ({ label: `delivering to ${names.join(", ")}`, fraction: undefined, detail: "" }))
-    }
-
+    const ends = yield* showEnd(history.tracker.names, screen, options.quiet)
     const state = Option.isSome(yield* Deferred.poll(signalled)) ? "killed" : (yield* ending).state
     const { finishTimeout } = options
     const folding = options.noFinalize
@@ -82,14 +79,14 @@ export const track = (
         finishTimeout,
         refused: tally.refused
       }).pipe(
-        Effect.provideService(Finalize.Progress, options.quiet ? () => {} : showPhase(screen)),
+        Effect.provideService(Finalize.Progress, ends.phase),
         Effect.exit
       )
     yield* ingest.printRest
     const finished = folding !== undefined && Exit.isSuccess(folding) ? folding.value : undefined
     const delivered = finished?.delivered ??
       (yield* history.finish({ state, ...(finishTimeout === undefined ? {} : { finishTimeout }) }))
-    screen.clearProgress()
+    yield* ends.done
     // The account comes last: plots may fill the screen.
     yield* Account.showPlots(finished, screen, options.quiet, environment)
     if (history.rank.rank === 0) {
@@ -131,6 +128,40 @@ export const untilSignal = (input: Input, signalled: Deferred.Deferred<Signal>):
 /** Shows how folding goes in the progress bar. */
 export const showPhase = (screen: Screen["Service"]) => (phase: string, done: number, total: number): void =>
   screen.progress(() => ({ label: phase, fraction: total > 0 ? done / total : undefined, detail: "" }))
+
+/**
+ * The bar while a run ends: what is made, or how long backends have been waited for. Drawn again and again, since warnings
+ * take its place.
+ */
+const showEnd = (backends: ReadonlyArray<string>, screen: Screen["Service"], quiet: boolean) =>
+  Effect.gen(function*() {
+    if (quiet) return { phase: () => {}, done: Effect.void }
+    const clock = yield* Clock.Clock
+    let since = clock.currentTimeMillisUnsafe()
+    const delivering = (): Bar => ({
+      label: `delivering to ${backends.join(", ")}`,
+      fraction: undefined,
+      detail: `${Math.floor((clock.currentTimeMillisUnsafe() - since) / 1000)} s`
+    })
+    let draw = (): void => {
+      if (backends.length > 0) screen.progress(delivering)
+    }
+    const drawing = yield* Effect.forkScoped(
+      Effect.forever(Effect.andThen(Effect.sync(() => draw()), Effect.sleep(drawMillis)))
+    )
+    return {
+      phase: (phase: string, done: number, total: number): void => {
+        if (phase === "backends") since = clock.currentTimeMillisUnsafe()
+        draw = phase === "backends" && backends.length > 0
+          ? () => screen.progress(delivering)
+          : () => showPhase(screen)(phase, done, total)
+        draw()
+      },
+      done: Effect.andThen(Fiber.interrupt(drawing), Effect.sync(screen.clearProgress))
+    }
+  })
+
+const drawMillis = 500
 
 // -----------------------------------------------------------------------------
 // Opening the run

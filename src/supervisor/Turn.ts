@@ -9,8 +9,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Backend from "../Backend.ts"
+import type * as Backend from "../Backend.ts"
 import * as Lock from "../internal/lock.ts"
+import { reason } from "../internal/reason.ts"
 import type { Boundary } from "./Boundary.ts"
 import * as Cursor from "./Cursor.ts"
 import type { Options } from "./Options.ts"
@@ -68,6 +69,7 @@ export const make = (
     let busy: string | undefined
     // Whether the checkpoint is older than the cursor, which is not written then.
     let uncertain = false
+    let toldUnsaved = false
 
     /** A file system that cannot be written has no cursor either. */
     const tryLock = Effect.sync((): Lock.Held | Lock.Holder => {
@@ -107,8 +109,12 @@ export const make = (
         try: () => {
           savedText = Cursor.write(options.cursor(), cursor)
         },
-        catch: (cause) => new Backend.BackendError({ backend: name, operation: "cursor", cause })
-      }).pipe(Effect.catch(failed))
+        catch: reason
+      }).pipe(Effect.catch((why) => {
+        if (toldUnsaved) return Effect.void
+        toldUnsaved = true
+        return Effect.logWarning(`${options.cursor()} cannot be written: ${why}. ${name} may get records again later`)
+      }))
     })
 
     const acknowledge: Turn["acknowledge"] = (to, next) =>
