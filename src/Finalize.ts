@@ -15,6 +15,7 @@ import * as Path from "node:path"
 import type { ArtifactError } from "./artifact/ArtifactError.ts"
 import * as Dataset from "./artifact/Dataset.ts"
 import * as Plot from "./artifact/Plot.ts"
+import * as Ranks from "./artifact/Ranks.ts"
 import * as Report from "./artifact/Report.ts"
 import * as RunInfo from "./artifact/RunInfo.ts"
 import * as Series from "./artifact/Series.ts"
@@ -216,7 +217,8 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
             }),
             census,
             warmup
-          )
+          ),
+          ranks: Ranks.fold(census, { warmup })
         })
       )
     )
@@ -278,6 +280,7 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
           paths.map((path) => ({ group: group.name, metric: variable.key, path }))
         ),
         datasets: folded.datasets,
+        ranks: folded.ranks,
         notDrawn: plots ? notDrawn : [],
         failures: pictures.failures,
         corrupt: corrupt.first

@@ -12,6 +12,8 @@
  * - `loss/std` beside `loss`, in the record or among the statistics handed over with it, becomes `loss=value(±std)`; the
  *   other statistics of a metric that is there (`/mean`, `/min`, `/max`, `/avg`) are not shown. Those of one that is not
  *   there are metrics like any other. Statistics are these keys, not a pattern in names: `grad_mean` is a metric.
+ * - Which rank had the least and the greatest value (`/argmin`, `/argmax`) and how many had none (`/nonfinite`) are not
+ *   shown where they are handed over as statistics; in a record they are metrics.
  * - A std has two significant digits, fixed from 0.01 up, below that scientific: `0.020`, `1.3`, `5.1e-4`. The style
  *   "aligned" sets it in a column of 6 and leaves that column blank where the std is exactly 0; "tight" does neither.
  * - Counters and known constants are bare: no std, no column. Counters are padded on the right, by the last part of

@@ -6,6 +6,7 @@
 export * as ArtifactError from "./artifact/ArtifactError.ts"
 export * as Dataset from "./artifact/Dataset.ts"
 export * as Plot from "./artifact/Plot.ts"
+export * as Ranks from "./artifact/Ranks.ts"
 export * as Report from "./artifact/Report.ts"
 export * as RunInfo from "./artifact/RunInfo.ts"
 export * as Series from "./artifact/Series.ts"

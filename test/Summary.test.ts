@@ -158,6 +158,12 @@ describe("Summary: what is a statistic", () => {
     assert.strictEqual(Summary.format({ a }, { precision: 1, style: "tight", aggregated }), "a=1.5(±0.50)")
   })
 
+  it("is not shown where it is a rank, or how many had no value, unless a record has it as a metric", () => {
+    const aggregated = { "a/nonfinite": 1, "a/mean": 1, "a/std": 0.5, "a/argmin": 0, "a/argmax": 3, "b/argmin": 2 }
+    assert.strictEqual(Summary.format({ a: 1.5 }, { precision: 1, style: "tight", aggregated }), "a=1.5(±0.50)")
+    assert.strictEqual(tight({ a: 1.5, "a/argmax": 3 }, { precision: 1 }), "a=1.5 a/argmax=3")
+  })
+
   it("is shown where its metric is absent or has no value, in the order of the record", () => {
     assert.strictEqual(tight({ "b/std": 0.5, c: 0.25, "b/max": 1.5 }), "b/std=0.500000 c=0.250000 b/max=1.500000")
     assert.strictEqual(tight({ b: null, "b/max": 1.5 }), "b/max=1.500000")

@@ -1,8 +1,8 @@
 /**
  * The report of a run: report.md, Markdown as GitHub, GitLab and editors show it.
  *
- * First what the run was and what of it is missing, then its environment, config and datasets, the numbers of every
- * metric in one table per group, and a section per plot. Links are relative to the report, so that a run's folder can be
+ * First what the run was and what of it is missing, then its environment, config and datasets, the ranks that stand out,
+ * the numbers of every metric in one table per group, and a section per plot. Links are relative to the report, so that a run's folder can be
  * moved or put into a repository as it is.
  *
  * Names, values and messages come from elsewhere and may hold anything: they are set as code, cut when they are long,
@@ -15,20 +15,11 @@ import * as Effect from "effect/Effect"
 import * as Path from "node:path"
 import * as Census from "../Census.ts"
 import type { ArtifactError } from "./ArtifactError.ts"
-import {
-  code,
-  count,
-  duration,
-  fenced,
-  folded,
-  linker,
-  number,
-  plain,
-  plural,
-  quoted,
-  table
-} from "./report/Markdown.ts"
+import type { Ranks } from "./Ranks.ts"
+import { configuration, environment } from "./report/Environment.ts"
+import { code, count, duration, fenced, left, linker, number, plain, plural, quoted, table } from "./report/Markdown.ts"
 import type { Lines, Link } from "./report/Markdown.ts"
+import { ranks } from "./report/Ranks.ts"
 import type { RunInfo } from "./RunInfo.ts"
 import * as Series from "./Series.ts"
 import { writeFile } from "./writeFile.ts"
@@ -53,6 +44,7 @@ export interface Input {
   readonly plots: ReadonlyArray<Plot>
   readonly terminalPlots: ReadonlyArray<TerminalPlot>
   readonly datasets: ReadonlyArray<Dataset>
+  readonly ranks?: Ranks | undefined
   readonly notDrawn?: ReadonlyArray<{ readonly group: string; readonly count: number }> | undefined
   readonly failures?: ReadonlyArray<{ readonly message: string }> | undefined
   readonly corrupt?: ReadonlyArray<{ readonly line: number; readonly reason: string }> | undefined
@@ -122,9 +114,10 @@ export const render = (input: Input, directory: string = input.info.run.director
   return [
     ...header(input),
     ...missing(input),
-    ...environment(input),
+    ...environment(input.info),
     ...configuration(input.info.config),
     ...datasets(input.datasets, link),
+    ...ranks(input.ranks),
     ...overview(input, anchors),
     ...plots(sections, anchors, files, link),
     ...undrawn(input)
@@ -191,90 +184,6 @@ const missing = ({ corrupt = [], failures = [], info }: Input): Lines => {
   }
   return items.length === 0 ? [] : ["", "## What Is Missing", "", ...items.map((item) => `- ${item}`)]
 }
-
-const environment = ({ info }: Input): Lines => {
-  const { provenance, run } = info
-  const { distributed, git, platform } = provenance
-  const variables = Object.entries(provenance.environment).map(([name, value]) => [code(name), code(value)])
-  const timings = Object.entries(info.timings).map(([phase, seconds]) => [plain(phase), seconds.toFixed(3)])
-  return [
-    "",
-    "## Environment",
-    "",
-    "### Paths",
-    "",
-    ...table(["Path", ""], [
-      ["Working directory", code(provenance.workingDirectory)],
-      ["Run", code(run.directory)]
-    ]),
-    "",
-    "### Runtime",
-    "",
-    ...table(["Runtime", ""], [
-      ["Command", code(provenance.command.map(quoted).join(" "), 1000)],
-      ["Git", git === null ? "" : gitText(git)],
-      ["Host", code(platform.host)],
-      ["User", code(platform.user ?? "")],
-      ["System", plain(`${platform.os} ${platform.arch}`)],
-      ["CPU", `${platform.cores} × ${plain(platform.cpu ?? "unknown")}`],
-      ["Memory", `${number(Math.round(platform.memory / 2 ** 30 * 10) / 10)} GiB`],
-      ["Node", plain(platform.node)]
-    ]),
-    ...(variables.length === 0
-      ? []
-      : ["", "### Environment Variables", "", ...folded(variables.length, table(["Variable", "Value"], variables))]),
-    "",
-    "### Distributed",
-    "",
-    ...table(["Distributed", ""], [
-      ["Rank", String(distributed.rank)],
-      ["World size", String(distributed.worldSize)],
-      ["Launcher", plain(distributed.launcher)]
-    ]),
-    "",
-    "### Backends",
-    "",
-    run.backends.length === 0 ? "None." : run.backends.map((backend) => code(backend)).join(", "),
-    ...(timings.length === 0 ? [] : ["", "### Timings", "", ...table(["Phase", "Seconds"], timings, 1)])
-  ]
-}
-
-const gitText = ({ branch, commit, dirty }: NonNullable<RunInfo["provenance"]["git"]>): string =>
-  [
-    code(commit ?? "no commit"),
-    branch === null ? "" : `on ${code(branch)}`,
-    dirty === true ? "with uncommitted changes" : ""
-  ].filter((part) => part !== "").join(" ")
-
-const configuration = (config: RunInfo["config"]): Lines => {
-  const rows: Array<ReadonlyArray<string>> = []
-  let total = 0
-  const visit = (path: string, value: unknown): void => {
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      const entries = Object.entries(value)
-      for (const [key, member] of entries) visit(path === "" ? key : `${path}.${key}`, member)
-      if (entries.length > 0 || path === "") return
-    }
-    total++
-    if (rows.length < maxRows) rows.push([code(path), code(text(value))])
-  }
-  visit("", config)
-  if (total === 0) return []
-  return [
-    "",
-    "## Configuration",
-    "",
-    ...folded(rows.length, table(["Key", "Value"], rows)),
-    ...left(total - rows.length, "value", "is in run_info.json", "are in run_info.json")
-  ]
-}
-
-/** A value as a person would write it. */
-const text = (value: unknown): string =>
-  typeof value === "string" || typeof value === "number" ? String(value) : JSON.stringify(
-    value,
-    (_key, item: unknown) => typeof item === "number" && !Number.isFinite(item) ? String(item) : item
-  ) ?? ""
 
 const datasets = (all: ReadonlyArray<Dataset>, link: Link): Lines =>
   all.length === 0 ? [] : [
@@ -466,9 +375,6 @@ const filesByMetric = (input: Input): ReadonlyMap<string, Files> => {
 }
 
 const idOf = (series: Series.Series): string => `${series.group.name}\0${series.variable.key}`
-
-const left = (many: number, what: string, one: string, more: string): Lines =>
-  many <= 0 ? [] : ["", `${plural(many, `more ${what}`)} ${many === 1 ? one : more}.`]
 
 const listed = (all: ReadonlyArray<string>): string =>
   all.slice(0, maxItems).join(", ") + (all.length > maxItems ? ` and ${count(all.length - maxItems)} more` : "")

@@ -20,7 +20,7 @@ import * as Effect from "effect/Effect"
 import { join } from "node:path"
 import type * as Census from "../Census.ts"
 import type { ArtifactError } from "./ArtifactError.ts"
-import type { Histogram, Points, Series } from "./Series.ts"
+import { type Histogram, isTime, type Points, type Series } from "./Series.ts"
 import { paints, type Reduction } from "./tplot/Canvas.ts"
 import * as Chart from "./tplot/Chart.ts"
 import * as Marker from "./tplot/Marker.ts"
@@ -314,11 +314,6 @@ const axisLabel = ({ axis, summary: { count, nonFinite } }: Series): string => {
   const all = count + nonFinite
   return `${axis} (${all} ${all === 1 ? "value" : "values"}${nonFinite === 0 ? "" : `, ${nonFinite} not finite`})`
 }
-
-const time = /^(dt[a-z]?|time|times|duration|elapsed|latency|seconds|secs|ms)$/
-
-const isTime = (key: string): boolean =>
-  key.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toLowerCase().split(/[^a-z0-9]+/).some((part) => time.test(part))
 
 // -----------------------------------------------------------------------------
 // Files

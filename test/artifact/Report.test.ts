@@ -5,6 +5,7 @@ import * as fc from "fast-check"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import type * as Ranks from "../../src/artifact/Ranks.ts"
 import * as Report from "../../src/artifact/Report.ts"
 import * as Markdown from "../../src/artifact/report/Markdown.ts"
 import type { RunInfo } from "../../src/artifact/RunInfo.ts"
@@ -136,6 +137,36 @@ describe("Report", () => {
       assert.include(report, "| plots | 2.250 |")
       assert.include(report, "| CPU | 8 × A_CPU (tm) |")
       assert.include(section(report, "## Configuration"), "| `model.layers` | `[1,2]` |\n| `model.best` | `NaN` |")
+    }))
+
+  it.effect("tells of the ranks before the metrics, where there were several", () =>
+    Effect.gen(function*() {
+      const extreme = { rank: 3, count: 9, deviation: 1.5, relative: 0.25 }
+      const ranks: Ranks.Ranks = {
+        worldSize: 4,
+        records: 10,
+        alone: 0,
+        partial: { count: 0, silent: 0, fewest: 4 },
+        left: 0,
+        metrics: ["train/dt", "a|b\n# `c`"].map((key) => ({
+          key,
+          speed: "time",
+          integer: false,
+          records: 10,
+          varied: 10,
+          chance: 2.5,
+          least: { ranks: [], short: 0 },
+          greatest: { ranks: [extreme], short: 0 },
+          nonFinite: { records: 1, most: 2 }
+        }))
+      }
+      const report = Report.render({ ...(yield* inputOf(training)), ranks })
+      assert.include(report, "\n## Ranks\n\nStatistics across 4 ranks in 10 records.\n")
+      assert.isTrue(report.indexOf("## Ranks") < report.indexOf("## Metric Overview"))
+      const table = section(report, "## Ranks").split("\n").filter((line) => line.startsWith("|"))
+      assert.include(table[2] ?? "", "| `train/dt` | 3 | slowest | 9 | 90% | 25% | +25%, +1.50 std |")
+      assert.deepStrictEqual(table.map((line) => cells(line).length), [7, 7, 7, 7])
+      assert.notMatch(report, /^# `c/m)
     }))
 
   it.effect("sums up every metric in one line of its group's table, six digits a number, linked to its plot", () =>

@@ -157,6 +157,15 @@ export const count = (value: number): string => String(value).replaceAll(/\B(?=(
 export const plural = (many: number, what: string): string => `${count(many)} ${what}${many === 1 ? "" : "s"}`
 
 /**
+ * What a list or a table has left out, and where it is; nothing where it is whole.
+ *
+ * @category text
+ * @since 0.1.0
+ */
+export const left = (many: number, what: string, one: string, more: string): Lines =>
+  many <= 0 ? [] : ["", `${plural(many, `more ${what}`)} ${many === 1 ? one : more}.`]
+
+/**
  * A time in seconds as a person would say it.
  *
  * @category numbers

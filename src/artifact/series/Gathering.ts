@@ -127,9 +127,12 @@ export const open = (group: Census.Group, settings: Settings): Gathering => {
   }
 }
 
+/** Statistics that are no values of their metric: ranks, and how many there were. They are no metrics of their own. */
+const about = new Set(["argmin", "argmax", "nonfinite"])
+
 /**
  * The metrics of a group with the statistics that belong to them. Statistics of a metric that no record here has (other
- * ranks logged it) stand under the first of them.
+ * ranks logged it) stand under the first of them that is a value.
  */
 const metricsOf = (
   group: Census.Group
@@ -141,7 +144,7 @@ const metricsOf = (
     }
   }
   for (const variable of group.variables) {
-    if (variable.statistic === undefined || !Census.isNumeric(variable)) continue
+    if (variable.statistic === undefined || about.has(variable.statistic.name) || !Census.isNumeric(variable)) continue
     let metric = found.get(variable.statistic.of)
     if (metric === undefined) {
       metric = { variable, statistics: new Map() }

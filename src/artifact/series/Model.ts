@@ -138,3 +138,14 @@ export const isCounter = (variable: Census.Variable): boolean => {
   const leaf = Metrics.leaf(variable.statistic?.of ?? variable.key)
   return counterName.test(leaf) || (variable.integer && counterEnding.test(leaf) && !rateEnding.test(leaf))
 }
+
+const time = /^(dt[a-z]?|time|times|duration|elapsed|latency|seconds|secs|ms)$/
+
+/**
+ * Whether a key names a time (`dt`, `train/dtf`, `step_time`, `latency_ms`): a word of it is one.
+ *
+ * @category queries
+ * @since 0.3.0
+ */
+export const isTime = (key: string): boolean =>
+  key.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toLowerCase().split(/[^a-z0-9]+/).some((part) => time.test(part))
