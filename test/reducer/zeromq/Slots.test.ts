@@ -127,6 +127,19 @@ describe("a record closes", () => {
     }
   })
 
+  it("without a rank that goes on, but only where the record is not: without steps, or before it", () => {
+    const all = make(2, { patienceMillis: 5000 })
+    all.root(row(1, 1, { loss: 1 }), 0)
+    all.give(1, undefined, { loss: 3 }, 900)
+    assert.deepStrictEqual(all.close(999), [])
+    assert.deepStrictEqual(all.close(1000).map((one) => one.statistics?.count), [1])
+
+    all.root(row(2, 100, { loss: 1 }), 2000)
+    let now = 2000
+    for (; all.close(now).length === 0; now += 500) all.give(1, 10 + now / 500, { loss: 3 }, now)
+    assert.strictEqual(now, 7000)
+  })
+
   it("at the end with what there is", () => {
     const all = make(2)
     all.root(row(1, 1, { loss: 1 }), 0)
@@ -231,6 +244,25 @@ describe("frames", () => {
     all.floor(1, 3)
     assert.strictEqual(all.counts().lost, 2)
     assert.isTrue(all.send(1, 4, 4, { loss: 3 }))
+  })
+
+  it("that a root before had no need of any more are not lost; others that never come are", () => {
+    const all = make(2)
+    all.floor(1, 5)
+    assert.strictEqual(all.counts().lost, 0)
+    assert.isTrue(all.send(1, 6, 1, { loss: 1 }))
+    all.floor(1, 8)
+    assert.strictEqual(all.counts().lost, 2)
+  })
+
+  it("of steps far ahead of the root are kept until it comes there", () => {
+    const all = make(2, { remembered: 10 })
+    const n = 10_000
+    for (let step = 1; step <= n; step++) all.give(1, step, { loss: 2 })
+    for (let step = 1; step <= n; step++) all.root(row(step, step, { loss: 4 }), 0)
+    const rows = all.close(0)
+    assert.strictEqual(rows.length, n)
+    assert.isTrue(rows.every((one) => one.statistics?.values["loss/mean"] === 3))
   })
 
   it("of a new incarnation count from the first again", () => {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { Metrics } from "../../../src/Metrics.ts"
+import { isBefore, nextIncarnation } from "../../../src/reducer/zeromq/reduction/options.ts"
 import * as ZeroMq from "../../../src/reducer/zeromq/ZeroMq.ts"
 import type { Row } from "../../../src/Row.ts"
 import { temporary } from "../../support/directory.ts"
@@ -23,21 +24,30 @@ const environment = (directory: string, rank: number, worldSize: number) => ({
   EZPZ_RENDEZVOUS_DIR: directory
 })
 
-/** Ranks as fibers of this process, over real sockets. */
-const reduce = (worldSize: number, steps: number, value: (rank: number, step: number) => Metrics) =>
+/** Ranks as fibers of this process, over real sockets; `runs` one after the other, in scopes that stay open. */
+const reduce = (
+  worldSize: number,
+  steps: number,
+  value: (rank: number, step: number, run: number) => Metrics,
+  runs = 1
+) =>
   Effect.gen(function*() {
     const directory = yield* temporary
     const published: Array<Row> = []
     const rank = (index: number) =>
       Effect.scoped(Effect.gen(function*() {
+        for (let run = 0; run < runs; run++) yield* one(index, run)
+      }))
+    const one = (index: number, run: number) =>
+      Effect.gen(function*() {
         const reducer = ZeroMq.make({ environment: environment(directory, index, worldSize) })
-        const reduction = yield* reducer.open("run", (rows) => void published.push(...rows))
+        const reduction = yield* reducer.open(`run${run}`, (rows) => void published.push(...rows))
         for (let step = 1; step <= steps; step++) {
-          reduction.offer([row(index, step, step, value(index, step))])
+          reduction.offer([row(index, step, step, value(index, step, run))])
           if (step % 10 === index % 10) yield* Effect.sleep(1)
         }
         yield* reduction.flush
-      }))
+      })
     const fibers = yield* Effect.forEach(
       Array.from({ length: worldSize }, (_, i) => i),
       (index) => Effect.forkChild(rank(index))
@@ -75,5 +85,25 @@ describe("ranks over ZeroMQ", () => {
         assert.strictEqual(statistics?.values["loss/mean"], seq + 1)
         assert.strictEqual(statistics?.values["eval/acc/mean"], 1)
       }
+    }))
+
+  it.live("a second run of the same processes begins at once, and hears nothing of the first", () =>
+    Effect.gen(function*() {
+      const published = yield* reduce(4, 20, (rank, step, run) => ({ loss: run * 1000 + rank + step }), 3)
+      assert.strictEqual(published.length, 60)
+      for (const [i, { seq, statistics }] of published.entries()) {
+        assert.deepInclude(statistics, { count: 4, expected: 4 })
+        assert.strictEqual(statistics?.values["loss/mean"], Math.floor(i / 20) * 1000 + seq + 1.5)
+      }
+    }))
+
+  it.live("an incarnation is greater than those before it, and no two are the same", () =>
+    Effect.sync(() => {
+      const lives = Array.from({ length: 100 }, () => nextIncarnation(1.8e12))
+      assert.deepStrictEqual([...new Set(lives)].sort((a, b) => a - b), lives)
+      assert.isTrue(isBefore(lives[0] ?? 0, lives[1] ?? 0))
+      assert.isFalse(isBefore(lives[1] ?? 0, lives[0] ?? 0))
+      assert.isTrue(isBefore(2 ** 32 - 1, 3), "they go round")
+      assert.isTrue(lives.every((life) => life < 2 ** 32 && Number.isInteger(life)))
     }))
 })

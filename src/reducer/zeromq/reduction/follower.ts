@@ -25,7 +25,8 @@ import {
   jobOf,
   nextIncarnation,
   type Options,
-  tickMillis
+  tickMillis,
+  unwelcomeMillis
 } from "./options.ts"
 
 export const follower = (options: Options, rank: Rank): Effect.Effect<Reduction, never, Scope.Scope> =>
@@ -129,7 +130,8 @@ const follow = (options: Options, rank: Rank): Effect.Effect<Reduction, never, S
       for (;;) {
         yield* Effect.sleep(tickMillis)
         if (finished) return
-        if (goneSince === undefined || now() - goneSince < goneMillis) continue
+        // One that never said welcome was about to leave.
+        if (goneSince === undefined || now() - goneSince < (everWelcomed ? goneMillis : unwelcomeMillis)) continue
         const other = yield* find(goneMillis, place)
         if (other._tag === "Failure" || peer.connected()) continue
         place = other.success

@@ -42,6 +42,8 @@ export const farewellMillis = 500
 export const findMillis = 60_000
 /** How long a connection may be gone before another root is looked for. */
 export const goneMillis = 2000
+/** The same of one that never said welcome. */
+export const unwelcomeMillis = 200
 
 const defaultFlushMillis = 30_000
 
