@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Path from "node:path"
+import { snapshot } from "../../support/directory.ts"
 import { closedWith, expected, job, type Log, read, type Running, sleep, steps, until } from "./processes.ts"
 
 const loss = (rank: number, step: number): number => rank * 10 + 1 / step
@@ -179,9 +180,10 @@ describe.concurrent("a rank", () => {
 })
 
 describe.concurrent("rank 0", () => {
-  it("that evaluates alone shifts nothing", patient, async () => {
-    const { log, rank } = job(3)
-    const ranks = [0, 1, 2].map((index) => rank(index)) as [Running, Running, Running]
+  it("that evaluates alone shifts nothing; a secret is in no file", patient, async () => {
+    const { directory, log, rank } = job(3)
+    const secret = { EZPZ_SECRET: "nobody-is-to-read-this" }
+    const ranks = [0, 1, 2].map((index) => rank(index, [], secret)) as [Running, Running, Running]
     let text = ""
     for (let step = 1; step <= 20; step++) {
       text += steps(step, step, said(0))
@@ -191,8 +193,11 @@ describe.concurrent("rank 0", () => {
     ranks[1].say(steps(1, 20, said(1)))
     ranks[2].say(steps(1, 20, said(2)))
     await until(() => log().last.size === 24, ranks[0].error)
-    const [{ code }] = await endAll(...ranks)
+    const [{ code, error }] = await endAll(...ranks)
     assert.strictEqual(code, 0)
+    for (const content of [...snapshot(directory).values(), Buffer.from(error).toString("base64")]) {
+      assert.notInclude(Buffer.from(content, "base64").toString("latin1"), secret.EZPZ_SECRET)
+    }
     const { closings, records } = log()
     assert.deepStrictEqual(closings.map(({ seq }) => seq), upTo(24))
     for (const [i, { aggregated, step }] of closings.entries()) {
@@ -224,6 +229,43 @@ describe.concurrent("rank 0", () => {
     for (const { error, out } of ends.slice(1)) assert.deepStrictEqual([out, error], ["", ""])
     assert.notInclude(ends[0]?.error, "lost")
     check(log(), 50, () => [0, 1, 2])
+  })
+
+  it("that is stopped and goes on: ranks notice nothing", patient, async () => {
+    const { log, rank } = job(2)
+    const [root, one] = [rank(0), rank(1)]
+    root.say(steps(1, 10, said(0)))
+    one.say(steps(1, 10, said(1)))
+    await until(() => closedWith(log(), 2) === 10, root.error)
+    root.kill("SIGSTOP")
+    one.say(steps(11, 20, said(1)))
+    // Longer than until another root is looked for.
+    await sleep(3500)
+    root.kill("SIGCONT")
+    root.say(steps(11, 20, said(0)))
+    await until(() => closedWith(log(), 2) === 20, root.error)
+    const [{ code }, other] = await endAll(root, one)
+    assert.deepStrictEqual([code, other], [0, { code: 0, out: "", error: "" }])
+    check(log(), 20, () => [0, 1])
+  })
+
+  it("that is killed and comes again gets what ranks hold that have ended meanwhile", patient, async () => {
+    const { log, rank } = job(2)
+    const [first, one] = [rank(0), rank(1)]
+    first.say(steps(1, 10, said(0)))
+    one.say(steps(1, 10, said(1)))
+    await until(() => closedWith(log(), 2) === 10, first.error)
+    first.kill("SIGKILL")
+    await first.ended
+    one.say(steps(11, 20, said(1)))
+    one.end()
+    await sleep(500)
+    const second = rank(0, ["--resume"])
+    second.say(steps(11, 20, said(0)))
+    assert.deepStrictEqual(await one.ended, { code: 0, out: "", error: "" })
+    const [{ code }] = await endAll(second)
+    assert.strictEqual(code, 0)
+    check(log(), 20, () => [0, 1])
   })
 
   it("that never comes: a rank says so, and ends", patient, async () => {
