@@ -8,7 +8,8 @@
  *   is greater. Where the root itself went back to an earlier step, a rank has moved on only if it went back as often.
  * - A rank that does neither is waited for until the deadline, which counts from the record, from the rank's last record
  *   in that domain, and from when all ranks had joined (or were no longer waited for): whoever is latest. One that goes on
- *   but never comes to the record is waited for with patience, not for ever. A dead rank is not waited for.
+ *   but never comes to the record is waited for with patience, not for ever; so is one that has said nothing since all
+ *   have joined. A dead rank is not waited for.
  * - Records are published in the order in which the root recorded them. Statistics are made of the raw values in rank
  *   order when a record closes, so the order in which they arrived makes no difference to a single bit.
  * - A value that comes later amends: the record is told again, as long as it is remembered.
@@ -47,7 +48,7 @@ const mostAhead = 65_536
 
 export const make = (options: Options): Slots => {
   const { deadlineMillis, joinUntil, remembered = defaultRemembered, waiting = defaultWaiting, worldSize } = options
-  const { patienceMillis = 30 * deadlineMillis } = options
+  const { patienceMillis = 30 * deadlineMillis, startMillis = deadlineMillis } = options
   const ranks = Array.from({ length: worldSize }, unknownRank)
   const names = new Map<string, number>()
   const domains: readonly [Map<number, Slot>, Map<number, Slot>] = [new Map(), new Map()]
@@ -156,7 +157,10 @@ export const make = (options: Options): Slots => {
 
   const deadlineOf = (record: Pending, index: number): number => {
     const since = Math.max(record.since, allJoinedAt ?? Infinity)
-    const progressAt = ranks[index]!.progressAt[record.slot.domain === 1 ? 1 : 0]
+    const rank = ranks[index]!
+    // Jobs do not start up equally fast.
+    if (!rank.begun) return Math.max(since + deadlineMillis, (allJoinedAt ?? Infinity) + startMillis)
+    const progressAt = rank.progressAt[record.slot.domain === 1 ? 1 : 0]
     return Math.min(Math.max(since, progressAt) + deadlineMillis, since + Math.max(deadlineMillis, patienceMillis))
   }
 
@@ -294,6 +298,7 @@ export const make = (options: Options): Slots => {
       const keys = rank.schemas.get(schema)
       if (keys === undefined || seq > rank.seq + 1) return false
       rank.seq = Math.max(rank.seq, seq)
+      rank.begun = true
       const slots = new Set<Slot>()
       for (let i = 0; i < records.count; i++) {
         const domain = records.domains[i]!

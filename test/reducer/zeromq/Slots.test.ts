@@ -116,6 +116,24 @@ describe("a record closes", () => {
     assert.deepInclude(closed?.statistics, { count: 1, expected: 1 })
   })
 
+  it("not before each has begun, or has had its time to; later all have a deadline", () => {
+    const all = make(3, { startMillis: 9000 })
+    all.root(row(1, 1, { loss: 1 }), 0)
+    all.give(1, 1, { loss: 1 })
+    assert.deepStrictEqual(all.close(5000), [])
+    all.give(2, 1, { loss: 1 }, 5000)
+    assert.deepStrictEqual(all.close(5000).map((one) => one.statistics?.count), [3])
+    all.root(row(2, 2, { loss: 1 }), 6000)
+    assert.deepStrictEqual(all.close(7000).map((one) => one.statistics?.count), [1])
+
+    const never = make(2, { startMillis: 9000 })
+    never.root(row(1, 1, { loss: 1 }), 0)
+    assert.deepStrictEqual(never.close(8999), [])
+    assert.strictEqual(never.close(9000).length, 1)
+    never.root(row(2, 2, { loss: 1 }), 20_000)
+    assert.strictEqual(never.close(21_000).length, 1)
+  })
+
   it("a slow rank that comes along is waited for: the deadline counts from its last progress", () => {
     const all = make(2)
     for (let step = 1; step <= 5; step++) all.root(row(step, step, { loss: 1 }), 0)

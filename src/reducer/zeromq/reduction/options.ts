@@ -28,6 +28,8 @@ export interface Options {
 
 export const defaultDeadlineMillis = 1000
 export const defaultJoinMillis = 60_000
+/** How long a rank is waited for that is there and has said nothing yet: programs do not start up equally fast. */
+export const startMillis = 10_000
 /** How often ranks and root look at the time. */
 export const tickMillis = 50
 export const heartbeatMillis = 1000

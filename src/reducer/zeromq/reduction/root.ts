@@ -31,6 +31,7 @@ import {
   jobOf,
   type Options,
   silentMillis,
+  startMillis,
   tickMillis,
   unreachableMillis
 } from "./options.ts"
@@ -85,6 +86,7 @@ const serve = (
     const slots = Slots.make({
       worldSize,
       deadlineMillis: options.deadlineMillis ?? defaultDeadlineMillis,
+      startMillis,
       joinUntil: now() + (options.joinMillis ?? defaultJoinMillis)
     })
     const origin: Frame.Origin = { job: Frame.jobOf(job.id), rank: 0, incarnation: claim.incarnation, worldSize }

@@ -14,6 +14,8 @@ export interface Options {
   readonly deadlineMillis: number
   /** Ranks that have not joined are waited for until then. */
   readonly joinUntil: number
+  /** So long after all have joined a rank is waited for that has said nothing yet. A deadline unless said. */
+  readonly startMillis?: number
   /** So long a record waits for ranks that go on, but not to where it is. 30 deadlines unless said. */
   readonly patienceMillis?: number
   /** So many closed records are remembered, to be amended. */
@@ -61,6 +63,8 @@ export interface Counts {
 export interface Rank {
   live: boolean
   joined: boolean
+  /** It has said something, in whatever life. */
+  begun: boolean
   incarnation: number
   seq: number
   /** Its latest step in each domain. */
@@ -112,6 +116,7 @@ export interface Pending {
 export const unknownRank = (): Rank => ({
   live: false,
   joined: false,
+  begun: false,
   incarnation: 0,
   seq: 0,
   latest: [-Infinity, -Infinity],
