@@ -29,16 +29,17 @@ const program = Effect.gen(function*() {
   const reduction = yield* reducer.open("bench", (closed) => {
     published += closed.length
   })
+  const isMissing = (count: number): boolean => published < count
   // Everybody is there before the clock runs.
   reduction.offer([{ ...rows[0]!, step: -1 }])
-  if (reducer.rank.rank === 0) { while (published === 0) yield* Effect.sleep(5) }
+  if (reducer.rank.rank === 0) { while (isMissing(1)) yield* Effect.sleep(5) }
   else yield* Effect.sleep(50)
   const from = performance.now()
   for (let i = 0; i < steps; i += turn) {
     reduction.offer(rows.slice(i, i + turn))
     yield* Effect.yieldNow
   }
-  while (reducer.rank.rank === 0 && published <= steps) yield* Effect.sleep(1)
+  while (reducer.rank.rank === 0 && isMissing(steps + 1)) yield* Effect.sleep(1)
   const seconds = (performance.now() - from) / 1000
   yield* reduction.flush
   if (reducer.rank.rank === 0) console.log(seconds)

@@ -99,9 +99,10 @@ export const make = (
       take: Effect.sync(take),
       own: Effect.gen(function*() {
         const wanted = seq
-        while (lastPublished < wanted) {
+        const isOpen = (): boolean => lastPublished < wanted
+        while (isOpen()) {
           yield* some.await
-          if (lastPublished < wanted) some.closeUnsafe()
+          if (isOpen()) some.closeUnsafe()
         }
         return take().find((row) => row.seq === wanted)
       }),
