@@ -323,9 +323,13 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
         // A config that was refused so far gets its last chance before the run is closed.
         if (!configured) yield* within(attempt("logConfig", logConfig))
         yield* within(Effect.gen(function*() {
-          if (!(yield* attempt("finish", (to) => to.finish(how)))) return
-          yield* turn.acknowledge(to, { closed: how })
-          closed = true
+          for (const pause of finishPausesMillis) {
+            yield* Effect.sleep(pause)
+            if (!(yield* attempt("finish", (to) => to.finish(how)))) continue
+            yield* turn.acknowledge(to, { closed: how })
+            closed = true
+            return
+          }
         }))
         yield* turn.save
         return yield* state
@@ -366,5 +370,7 @@ export const supervise = (options: Options): Effect.Effect<Supervised, never, Sc
   })
 
 const outputCalls: ReadonlySet<string> = new Set(["logImage", "logTable", "logArtifacts"])
+/** Before each try to close a run. */
+const finishPausesMillis = [0, 500, 2000]
 const firstConfigMillis = 1000
 const longestConfigMillis = 60_000

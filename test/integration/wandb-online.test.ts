@@ -259,7 +259,8 @@ describe("a run with W&B", () => {
   it("that is killed again and again, its checkpoint lost or old, is there whole at the end", async () => {
     await using wandb = await Server.make()
     const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "wandb-"))
-    const total = 600
+    // Enough that none of those that are killed comes to its end before.
+    const total = 1500
     const cursor = RunDirectory.cursorPath(Path.join(directory, RunDirectory.logName), "wandb")
     const start = () => launch(process.execPath, [file("job.ts"), directory, String(total), "2"], wandb, directory)
     let count = 0

@@ -63,6 +63,23 @@ describe("a backend that hangs", () => {
 })
 
 describe("a backend", () => {
+  it.effect("that fails to close its run once is asked again, as long as there is time", () =>
+    Effect.gen(function*() {
+      const run = yield* open(yield* temporary)
+      let calls = 0
+      const finish = () => {
+        if (++calls % 2 === 1) throw new Error("the connection broke")
+      }
+      yield* warnings(Effect.gen(function*() {
+        const supervised = yield* run.supervise(keeping({ finish }).factory)
+        run.record([supervised], 3)
+        assert.deepInclude(yield* within(60_000, supervised.finish("finished", 60_000)), { closed: true })
+        run.record([supervised], 3)
+        assert.deepInclude(yield* within(300, supervised.finish("finished", 300)), { closed: false })
+      }))
+      assert.strictEqual(calls, 3)
+    }))
+
   it.effect("leaves its place to others between tries", () =>
     Effect.gen(function*() {
       const run = yield* open(yield* temporary)
