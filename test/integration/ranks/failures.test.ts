@@ -152,6 +152,16 @@ describe.concurrent("a rank", () => {
     check(log(), 5, () => [0])
   })
 
+  it("that records nothing holds up nothing", patient, async () => {
+    const { log, rank } = job(2)
+    const [root, one] = [0, 1].map((index) => rank(index, [], { EZPZ_REDUCE_TIMEOUT: "600" })) as [Running, Running]
+    root.say(steps(1, 5, said(0)))
+    const [{ code, error }, other] = await endAll(root, one)
+    assert.deepStrictEqual([code, other], [0, { code: 0, out: "", error: "" }])
+    assert.notInclude(error, "never came")
+    check(log(), 5, () => [0])
+  })
+
   it("of another job or another world at the same place gets nothing in, and ends", patient, async () => {
     const { log, rank } = job(2)
     const [root, one] = [rank(0), rank(1)]

@@ -169,7 +169,9 @@ const follow = (options: Options, rank: Rank): Effect.Effect<Reduction, never, S
         send(true)
         // Whoever waits for more of this rank need not.
         if (welcomed && sent && !saidBye) saidBye = goodbye()
-        if (finished || producer.stats().kept === 0 || now() >= Math.max(from, ackedAt) + flushMillis) break
+        // Also of a rank that has recorded nothing: or it would be waited for.
+        const done = everWelcomed && producer.stats().kept === 0
+        if (finished || done || now() >= Math.max(from, ackedAt) + flushMillis) break
         yield* Effect.sleep(tickMillis / 5)
       }
       const { frames, kept, overflowed, records } = producer.stats()
