@@ -97,6 +97,42 @@ describe("ranks over ZeroMQ", () => {
       }
     }))
 
+  it.live("at an address that stays the same, a rank of a run that broke off is none of the next", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      const open = (index: number, runId: string, published: Array<Row> = []) =>
+        ZeroMq.make({
+          environment: { ...environment(directory, index, 2), EZPZ_ROOT: `ipc://${directory}/private/root` },
+          flushMillis: 5000
+        }).open(runId, (rows) => void published.push(...rows))
+      const until = (holds: () => boolean) =>
+        Effect.gen(function*() {
+          while (!holds()) yield* Effect.sleep(20)
+        })
+
+      const first: Array<Row> = []
+      const old = yield* open(1, "a")
+      yield* Effect.scoped(Effect.gen(function*() {
+        const root = yield* open(0, "a", first)
+        root.offer([row(0, 1, 1, { loss: 1 })])
+        old.offer([row(1, 1, 1, { loss: 3 })])
+        yield* until(() => first.length === 1)
+      }))
+      assert.strictEqual(first[0]?.statistics?.values["loss/mean"], 2)
+
+      old.offer([row(1, 2, 1, { loss: 1e6 })])
+      const second: Array<Row> = []
+      const root = yield* open(0, "b", second)
+      root.offer([row(0, 1, 1, { loss: 1 })])
+      yield* Effect.sleep(1500)
+      const other = yield* open(1, "b")
+      other.offer([row(1, 1, 1, { loss: 5 })])
+      yield* until(() => second.length === 1)
+      assert.strictEqual(second[0]?.statistics?.values["loss/mean"], 3)
+      yield* other.flush
+      yield* root.flush
+    }))
+
   it.live("an incarnation is greater than those before it, and no two are the same", () =>
     Effect.sync(() => {
       const lives = Array.from({ length: 100 }, () => nextIncarnation(1.8e12))

@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import * as Os from "node:os"
 import type { Rank } from "../../../Rank.ts"
 import type { Reduction } from "../../../Reducer.ts"
 import { version } from "../../../version.ts"
@@ -74,7 +75,9 @@ const follow = (options: Options, rank: Rank): Effect.Effect<Reduction, never, S
     }
     const hello = (): void => {
       helloAt = now()
-      peer?.send(Frame.encodeBody("hello", stamp(), { version, launcher: rank.launcher, pid: process.pid }))
+      const { launcher, worldSize } = rank
+      const body = { version, host: Os.hostname(), pid: process.pid, worldSize, launcher }
+      peer?.send(Frame.encodeBody("hello", stamp(), run === undefined ? body : { ...body, run }))
     }
     const goodbye = (): boolean => peer?.send(Frame.encodeBody("bye", stamp(), { reason: "finished" })) ?? false
 
@@ -84,6 +87,8 @@ const follow = (options: Options, rank: Rank): Effect.Effect<Reduction, never, S
         if (Frame.isRefused(frame)) continue
         if (frame.type === "welcome") {
           const { ackUpTo, run: told } = frame.body
+          // At an address that a person gave, or that was derived, another run may have begun.
+          if (run !== undefined && told !== run) continue
           if (typeof told === "string") run = told
           welcomed = true
           everWelcomed = true

@@ -154,7 +154,11 @@ const serve = (
         refused++
         return
       }
-      if (frame.type === "hello") return hello(peer, rank, incarnation)
+      if (frame.type === "hello") {
+        // One that has been welcomed before names the run that it takes part in.
+        if (frame.body["run"] === undefined || frame.body["run"] === claim.run) hello(peer, rank, incarnation)
+        return
+      }
       const known = peers.get(rank)
       // From before it said hello to this root, or from a life that is over.
       if (known === undefined || known.incarnation !== incarnation) return
