@@ -82,6 +82,8 @@ export const make = (
     const restBefore = (pause: number, error: Backend.BackendError): Effect.Effect<void, Superseded> =>
       Effect.gen(function*() {
         yield* turn.give
+        // It goes on where it was: nothing has to get better first.
+        if (error.retryAfterMillis === 0) return yield* turn.take
         const asked = Math.min(error.retryAfterMillis ?? 0, mostAskedMillis)
         const jittered = pause * (0.5 + (yield* Random.next))
         if (asked > 0) yield* Effect.sleep(asked)
