@@ -82,10 +82,10 @@ export const make = (
     const restBefore = (pause: number, error: Backend.BackendError): Effect.Effect<void, Superseded> =>
       Effect.gen(function*() {
         yield* turn.give
-        // It goes on where it was: nothing has to get better first.
-        if (error.retryAfterMillis === 0) return yield* turn.take
         const asked = Math.min(error.retryAfterMillis ?? 0, mostAskedMillis)
-        const jittered = pause * (0.5 + (yield* Random.next))
+        // 0: it goes on where it was, and nothing has to get better first.
+        const millis = error.retryAfterMillis === 0 ? firstPauseMillis : pause
+        const jittered = millis * (0.5 + (yield* Random.next))
         if (asked > 0) yield* Effect.sleep(asked)
         // The end does not wait for a pause that began before it.
         const rest = Effect.sleep(Math.max(0, jittered - asked))
