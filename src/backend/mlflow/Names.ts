@@ -7,7 +7,7 @@
  *
  * - a character that may not stand where it is becomes `_xHHHH_`, its UTF-16 code in hexadecimal (`%` is `_x0025_`);
  *   colons too, which servers before 3.0 and those on Windows refuse, and letters beyond the 16 bits;
- * - a `_` that would be read as the beginning of such a code becomes `_x005F_`;
+ * - a `_` that would be read as the beginning of such a code, or as the end of a cut name, becomes `_x005F_`;
  * - the empty name is `_x_`;
  * - what is longer than 250 characters then is cut and ends in `_xh` and 16 digits of its SHA-256 and `_`: whoever sends
  *   it keeps the whole name beside it, under {@link digest}.
@@ -39,7 +39,9 @@ export const maxLength = 250
 export const encode = (name: string): string => {
   if (legal.test(name) && name.length <= maxLength && !escapes.test(name)) return name
   if (name === "") return empty
-  const whole = (name === empty ? escapedEmpty : escape(name)).replaceAll(/(?<=^|\/)\.{1,2}(?=\/|$)|^\.\./g, dots)
+  const escaped = (name === empty ? escapedEmpty : escape(name)).replaceAll(/(?<=^|\/)\.{1,2}(?=\/|$)|^\.\./g, dots)
+  // The end of a code and what follows it may look like the end of a cut name, too.
+  const whole = cut.test(escaped) ? `${escaped.slice(0, -1)}${code("_")}` : escaped
   return whole.length <= maxLength ? whole : `${whole.slice(0, maxLength - hashLength)}_xh${digest(name)}_`
 }
 
@@ -104,7 +106,7 @@ const cut = /_xh[0-9a-f]{16}_$/
  * Letters and digits beyond ASCII stay if they are in the first 16 bits: Python's `\w` takes them, and both sides count
  * them as one.
  */
-const illegal = /[^\p{L}\p{Nd}_.\- /]|[\u{10000}-\u{10FFFF}]|^\/|\/$|(?<=\/)\/|_(?=x[0-9A-F]{4}|xh[0-9a-f]{16}_$)/gu
+const illegal = /[^\p{L}\p{Nd}_.\- /]|[\u{10000}-\u{10FFFF}]|^\/|\/$|(?<=\/)\/|_(?=x[0-9A-F]{4})/gu
 
 const escape = (name: string): string => name.replaceAll(illegal, codes)
 

@@ -16,6 +16,7 @@
  * @since 0.3.0
  */
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
@@ -151,7 +152,10 @@ export const listen = (options: ListenOptions): Effect.Effect<Root, TransportErr
       const domain = `ezpz-${Crypto.randomUUID()}`
       if (keys !== undefined) {
         admission = yield* Effect.acquireRelease(
-          attempt("listen", "inproc://zeromq.zap.01", () => Zap.admit(library, domain, [keys.client.publicKey])),
+          // The answerer before may not have let go of its address yet.
+          attempt("listen", "inproc://zeromq.zap.01", () => Zap.admit(library, domain, [keys.client.publicKey])).pipe(
+            Effect.retry({ times: 40, schedule: Schedule.spaced(25) })
+          ),
           ({ release }) => Effect.sync(release)
         )
       }

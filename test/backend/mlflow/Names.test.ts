@@ -97,6 +97,10 @@ describe("a name", () => {
     assert.notStrictEqual(Names.encode(`${long}a`), Names.encode(`${long}b`))
     const cut = Names.encode(long)
     assert.notStrictEqual(Names.encode(cut), cut)
+    for (const end of ["_xh0123456789abcdef_", ":xh0123456789abcdef_"]) {
+      assert.isFalse(Names.isCut(Names.encode(end)))
+      assert.strictEqual(Names.decode(Names.encode(end)), end)
+    }
   })
 
   it("of a file never leads elsewhere", () => {
