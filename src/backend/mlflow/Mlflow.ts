@@ -93,7 +93,8 @@ export const factory = (context: Backend.Context): Effect.Effect<Backend.Backend
       headers: settings.headers,
       secrets: settings.secrets,
       environment: context.environment,
-      insecureTls: settings.insecureTls
+      insecureTls: settings.insecureTls,
+      ...(settings.caFile === undefined ? {} : { caFile: settings.caFile })
     })
     const api = Api.make(client)
     const decoded = Schema.decodeUnknownOption(Checkpoint)(context.checkpoint)

@@ -32,6 +32,8 @@ export interface Settings {
   readonly headers: { readonly [name: string]: string }
   readonly secrets: ReadonlyArray<string>
   readonly insecureTls: boolean
+  /** A file of the authorities that the server's certificate is checked by. */
+  readonly caFile: string | undefined
   readonly experiment: Experiment
   readonly runName: string | undefined
   readonly systemMetrics: boolean
@@ -91,6 +93,7 @@ export const make = (
     headers,
     secrets,
     insecureTls: isTrue(environment["MLFLOW_TRACKING_INSECURE_TLS"]),
+    caFile: read(environment, "MLFLOW_TRACKING_SERVER_CERT_PATH"),
     experiment: project.projectGiven
       ? { _tag: "Name", name: project.projectName, from: "the project's name" }
       : experimentOf(environment) ?? { _tag: "Name", name: project.projectName, from: "the script" },

@@ -25,6 +25,10 @@ const last = 4
 /** The checksum begins with the type. */
 const checksums = [0, full, first, middle, last].map((type) => crc32(Uint8Array.of(type)))
 
+/** zlib begins anew where there is no memory behind the data, which may be so where there is no data. */
+const checksum = (data: Uint8Array, type: number): number =>
+  data.length === 0 ? checksums[type] ?? 0 : crc32(data, checksums[type])
+
 /**
  * What a file begins with.
  *
@@ -62,7 +66,7 @@ export const frame = (
       const length = Math.min(end - from, room - headerLength)
       const whole = from + length === end
       const type = whole ? begun ? last : full : begun ? middle : first
-      out.writeUInt32LE(crc32(bytes.subarray(from, from + length), checksums[type]), at)
+      out.writeUInt32LE(checksum(bytes.subarray(from, from + length), type), at)
       out.writeUInt16LE(length, at + 4)
       out[at + 6] = type
       out.set(bytes.subarray(from, from + length), at + headerLength)
@@ -112,7 +116,7 @@ export const scan = (
     const type = rest[6] ?? 0
     const data = rest.subarray(headerLength, headerLength + rest.readUInt16LE(4))
     const fits = parts.length === 0 ? type === full || type === first : type === middle || type === last
-    if (!fits || data.length < rest.readUInt16LE(4) || crc32(data, checksums[type]) !== rest.readUInt32LE(0)) return end
+    if (!fits || data.length < rest.readUInt16LE(4) || checksum(data, type) !== rest.readUInt32LE(0)) return end
     if (parts.length === 0) start = at
     at += headerLength + data.length
     parts.push(Uint8Array.from(data))

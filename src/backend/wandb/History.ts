@@ -13,6 +13,7 @@
  *
  * @since 0.2.0
  */
+import type { RunState } from "../../Backend.ts"
 import type { Metrics, Value } from "../../Metrics.ts"
 import type { Row } from "../../Row.ts"
 
@@ -27,6 +28,14 @@ import type { Row } from "../../Row.ts"
  * @since 0.2.0
  */
 export const stepKey = "step"
+
+/**
+ * With which code a run ends that ended so.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const exitCodes: { readonly [state in RunState]: number } = { finished: 0, failed: 1, killed: 255 }
 
 /**
  * What W&B is told of metrics: `step` is one, and all others are drawn over it.

@@ -30,8 +30,6 @@ import * as Stats from "./Stats.ts"
 
 const name = "wandb"
 
-const exitCodes: { readonly [state in Backend.RunState]: number } = { finished: 0, failed: 1, killed: 255 }
-
 // -----------------------------------------------------------------------------
 // Constructors
 // -----------------------------------------------------------------------------
@@ -201,9 +199,9 @@ export const make = (
         }),
       finish: (state) =>
         attempt("finish", () => {
-          if (file.closedWith() === exitCodes[state]) return
+          if (file.closedWith() === History.exitCodes[state]) return
           const runtime = History.runtime(lastTimestamp, createdAt)
-          file.append((out) => Records.close(out, runtime, exitCodes[state], closing()))
+          file.append((out) => Records.close(out, runtime, History.exitCodes[state], closing()))
         })
     }
   })

@@ -61,8 +61,6 @@ const tickMillis = 5000
 /** Of the time that a run gets for its end. */
 const lastFilesMillis = 10_000
 
-const exitCodes: { readonly [state in Backend.RunState]: number } = { finished: 0, failed: 1, killed: 255 }
-
 // -----------------------------------------------------------------------------
 // Constructors
 // -----------------------------------------------------------------------------
@@ -197,7 +195,7 @@ export const make = (
             ? {}
             : { history: { offset: acknowledged, content: [Lines.closing(last, createdAt, [...shown])] } }),
           ...(files._tag === "Success" ? { uploaded: files.success } : {}),
-          exitCode: exitCodes[state]
+          exitCode: History.exitCodes[state]
         }, { now: true })
         finished = true
         if (files._tag === "Failure") return yield* files.failure

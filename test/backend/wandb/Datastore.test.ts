@@ -64,6 +64,14 @@ describe("Datastore", () => {
     )
   })
 
+  it("a record may be empty, also alone", () => {
+    for (const batches of [[[0]], [[0, 0]], [[0], [3, 0]]]) {
+      const { expected, file } = write(batches)
+      same(records(file), expected)
+      same(scan(file).found.map(({ record }) => record), expected)
+    }
+  })
+
   it("a record may begin and end at any place of a block", () => {
     for (let left = 0; left <= 24; left++) {
       for (const next of [0, 1, 20, 32_761, 40_000]) {

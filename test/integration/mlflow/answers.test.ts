@@ -124,6 +124,15 @@ describe("a certificate that nobody vouches for", () => {
       }
       yield* Effect.flip(start(server, { MLFLOW_TRACKING_INSECURE_TLS: "false" }))
     }))
+
+  it.live("is taken where MLFLOW_TRACKING_SERVER_CERT_PATH vouches for it", () =>
+    Effect.gen(function*() {
+      const server = yield* loopback({ tls })
+      const path = Path.join(yield* temporary, "server.pem")
+      Fs.writeFileSync(path, tls.cert)
+      const backend = yield* start(server, { MLFLOW_TRACKING_SERVER_CERT_PATH: path })
+      yield* backend.log([row(1, { loss: 1 })])
+    }))
 })
 
 describe("an answer", () => {
