@@ -1,9 +1,9 @@
 /**
- * `npm run bench [-- NAME.. --quick]`: runs the benchmarks, prints what they found, and writes docs/benchmarks.md when
- * all of them ran at full size.
+ * `npm run bench [-- NAME.. --write --quick]`: runs the benchmarks, prints what they found, and writes docs/benchmarks.md
+ * when all of them ran at full size; with `--write`, what some of them found takes its place in that page.
  */
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
@@ -17,9 +17,10 @@ import * as ingest from "./ingest.ts"
 import { command, type Context, machine, root } from "./measure.ts"
 import * as micro from "./micro.ts"
 import * as reduce from "./reduce.ts"
-import { type Findings, page, type Section, text } from "./report.ts"
+import { type Findings, page, renewed, type Section, text } from "./report.ts"
 import * as startup from "./startup.ts"
 import * as update from "./update.ts"
+import * as view from "./view.ts"
 import * as whole from "./whole.ts"
 
 interface Benchmark {
@@ -40,19 +41,25 @@ const benchmarks: { readonly [name: string]: Benchmark } = {
   misbehaving,
   unreachable,
   micro,
-  reduce
+  reduce,
+  view
 }
 
-const { positionals, values: { quick } } = parseArgs({
+const { positionals, values: { quick, write } } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: "boolean", default: false } }
+  options: { quick: { type: "boolean", default: false }, write: { type: "boolean", default: false } }
 })
 const unknown = positionals.filter((name) => !(name in benchmarks))
 if (unknown.length > 0) {
   console.error(`There is no benchmark ${unknown.join(", ")}. There are: ${Object.keys(benchmarks).join(", ")}`)
   process.exit(2)
 }
+if (quick && write) {
+  console.error("--quick measures nothing that could be written")
+  process.exit(2)
+}
 const complete = positionals.length === 0 && !quick
+const path = join(root, "docs", "benchmarks.md")
 
 // What is measured must be what is in the sources.
 if (!quick || !existsSync(command)) execFileSync(process.execPath, [`${root}scripts/build.ts`], { stdio: "inherit" })
@@ -74,10 +81,10 @@ for (const [name, { about, measure, title }] of Object.entries(benchmarks)) {
   rmSync(own, { recursive: true })
   sections.push(section)
   console.log(`\n${text(section)}`)
+  if (write && !complete) writeFileSync(path, renewed(readFileSync(path, "utf8"), machine(), section))
 }
 
 if (complete) {
-  const path = join(root, "docs", "benchmarks.md")
   writeFileSync(path, page(machine(), sections))
   console.log(`written: ${path}`)
 }

@@ -107,19 +107,38 @@ export const page = (machine: ReadonlyArray<readonly [string, string]>, sections
     "# Benchmarks",
     "This page is written by `npm run bench`, which builds the package, runs every benchmark on the machine below and " +
     "compares things that ran in turn (A B A B) in that one run. Numbers are medians; in brackets the smallest and the " +
-    "largest. `npm run bench -- ingest` runs one of them, `--quick` takes small sizes; neither writes the page. The " +
-    "data is generated from a seed, in the shape of real training logs, and removed afterwards.",
+    "largest. `npm run bench -- ingest` runs one of them and prints it, with `--write` it takes its place here and says when; " +
+    "`--quick` takes small sizes. The data is generated from a seed, in the shape of real training logs, and removed " +
+    "afterwards.",
     markdownTable({ columns: ["", ""], rows: machine }),
     "## Targets",
     markdownTable({
       columns: ["benchmark", "target", "measured", "met"],
-      rows: sections.flatMap(({ checks, name }) =>
-        checksTable(checks).rows.map((row) => [`[${name}](#${name})`, ...row])
-      )
+      rows: sections.flatMap(targets)
     }),
-    ...sections.flatMap(({ about, name, tables, title }) => [
-      `## ${name}`,
-      `**${title}.** ${about}`,
-      ...tables.map(markdownTable)
-    ])
+    ...sections.map((section) => chapter(section))
   ].join("\n\n") + "\n"
+
+const targets = ({ checks, name }: Section): Table["rows"] =>
+  checksTable(checks).rows.map((row) => [`[${name}](#${name})`, ...row])
+
+const chapter = ({ about, name, tables, title }: Section, ...notes: ReadonlyArray<string>): string =>
+  [`## ${name}`, `**${title}.** ${about}`, ...notes, ...tables.map(markdownTable)].join("\n\n")
+
+/** The page with one section measured again, at another time than the others. */
+export const renewed = (
+  page: string,
+  machine: ReadonlyArray<readonly [string, string]>,
+  section: Section
+): string => {
+  const { name } = section
+  const when = machine.map(([key, value]) => `${key} ${value}`).join(", ")
+  const rows = targets(section).map((cells) => `| ${cells.join(" | ")} |\n`).join("")
+  const isTarget = new RegExp(`(?:^\\| \\[${name}\\]\\(#${name}\\) \\|.*\\n)+`, "m")
+  const isChapter = new RegExp(`^## ${name}\\n[^]*?(?=^## |$(?![^]))`, "m")
+  if (!isTarget.test(page) || !isChapter.test(page)) throw new Error(`the page has no ${name}`)
+  return `${
+    page.replace(isTarget, () => rows).replace(isChapter, () => `${chapter(section, `Measured apart: ${when}.`)}\n\n`)
+      .trimEnd()
+  }\n`
+}

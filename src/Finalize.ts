@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,6 +15,7 @@ import * as Stream from "effect/Stream"
 import * as Path from "node:path"
 import type { ArtifactError } from "./artifact/ArtifactError.ts"
 import * as Dataset from "./artifact/Dataset.ts"
+import * as HtmlReport from "./artifact/HtmlReport.ts"
 import * as Plot from "./artifact/Plot.ts"
 import * as Ranks from "./artifact/Ranks.ts"
 import * as Report from "./artifact/Report.ts"
@@ -270,22 +272,23 @@ export const run = (options: Options): Effect.Effect<Result, FinalizeError> =>
       files: made.map((file) => Path.relative(directory, file))
     })
     const infoPath = yield* RunInfo.write(info, directory)
-    const reportPaths = options.report === false ? [] : [
-      yield* Report.write({
-        info,
-        census,
-        series,
-        plots: pictures.plots,
-        terminalPlots: terminalPlots.flatMap(({ paths, series: { group, variable } }) =>
-          paths.map((path) => ({ group: group.name, metric: variable.key, path }))
-        ),
-        datasets: folded.datasets,
-        ranks: folded.ranks,
-        notDrawn: plots ? notDrawn : [],
-        failures: pictures.failures,
-        corrupt: corrupt.first
-      }, directory)
-    ]
+    const reportInput: Report.Input = {
+      info,
+      census,
+      series,
+      plots: pictures.plots,
+      terminalPlots: terminalPlots.flatMap(({ paths, series: { group, variable } }) =>
+        paths.map((path) => ({ group: group.name, metric: variable.key, path }))
+      ),
+      datasets: folded.datasets,
+      ranks: folded.ranks,
+      notDrawn: plots ? notDrawn : [],
+      failures: pictures.failures,
+      corrupt: corrupt.first
+    }
+    const reportPaths = options.report === false
+      ? []
+      : [yield* Report.write(reportInput, directory), ...(yield* writeHtml(reportInput, directory))]
     const files = [...made, infoPath, ...reportPaths]
     yield* removeStale(directory, before, files)
     const delivered = yield* phase("backends", deliver(options, counted, pictures.plots, files))
@@ -373,6 +376,24 @@ const removeStale = (directory: string, before: ReadonlyArray<string>, now: Read
   const derived = (file: string): boolean => file.startsWith(`plots${Path.sep}`) || file.endsWith(".h5")
   return RunDirectory.removeFiles(directory, before.filter((file) => derived(file) && !kept.has(file)))
 }
+
+/** The report is there as report.md: that this one cannot be written fails nothing. What an older run left goes. */
+const writeHtml = (input: Report.Input, directory: string): Effect.Effect<ReadonlyArray<string>> =>
+  HtmlReport.write(input, directory).pipe(
+    Effect.map((path) => [path]),
+    Effect.catchCauseIf(
+      (cause) => !Cause.hasInterruptsOnly(cause),
+      (cause) => {
+        const error = Cause.squash(cause)
+        return Effect.gen(function*() {
+          yield* Effect.logWarning(error instanceof Error ? error.message : `report.html: ${String(error)}`)
+          yield* RunDirectory.removeFiles(directory, ["report.html"])
+          return []
+        })
+      }
+    ),
+    Effect.orDie
+  )
 
 /** Two keys that would have one name in a dataset are told about; the report lists them all. */
 const tellRenamed = (census: Census.Census): Effect.Effect<void> => {

@@ -23,7 +23,8 @@
  * @since 0.1.0
  */
 import { dual } from "effect/Function"
-import { blockInto, mergeSums, quotientLow, scaled, scaleOf, unscaled } from "./internal/sums.ts"
+import { mergeState, setState, settle, stateAt, stateSize } from "./internal/states.ts"
+import { blockInto, blockSize, mergeSums, quotientOf, scaled, scaleOf, unscaled } from "./internal/sums.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -54,11 +55,6 @@ export interface Moments {
   readonly m2High: number
   readonly m2Low: number
 }
-
-type State = { -readonly [K in keyof Moments]: Moments[K] }
-
-/** How many values an accumulator gathers before it merges them: enough to make the merge cheap, few enough for L1. */
-const blockSize = 128
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -157,9 +153,10 @@ export const merge: {
 } = dual(2, (self: Moments, that: Moments): Moments => {
   if (that.count === 0 && that.nonFinite === 0) return self
   if (self.count === 0 && self.nonFinite === 0) return that
-  const merged: State = { ...self }
-  mergeInto(merged, that)
-  return merged
+  setState(one, 0, self)
+  setState(other, 0, that)
+  mergeState(one, 0, other, 0)
+  return stateAt(one, 0)
 })
 
 /**
@@ -188,8 +185,7 @@ export const add: {
  */
 export const mean = (self: Moments): number => {
   if (self.count === 0) return NaN
-  const high = self.sumHigh / self.count
-  const value = high + quotientLow(self.sumHigh, self.sumLow, self.count, high)
+  const value = quotientOf(self.sumHigh, self.sumLow, self.count, 1 / self.count)
   // Rounding must not carry the mean beyond the values.
   return Math.min(self.max, Math.max(self.min, unscaled(value, self.scale)))
 }
@@ -218,11 +214,8 @@ export const variance = (self: Moments): number => unscaled(unscaled(scaledVaria
  */
 export const std = (self: Moments): number => unscaled(Math.sqrt(scaledVariance(self)), self.scale)
 
-const scaledVariance = (self: Moments): number => {
-  if (self.count === 0) return NaN
-  const high = self.m2High / self.count
-  return high + quotientLow(self.m2High, self.m2Low, self.count, high)
-}
+const scaledVariance = (self: Moments): number =>
+  self.count === 0 ? NaN : quotientOf(self.m2High, self.m2Low, self.count, 1 / self.count)
 
 // -----------------------------------------------------------------------------
 // Accumulator
@@ -251,8 +244,8 @@ const scaledVariance = (self: Moments): number => {
  */
 export class Accumulator {
   readonly #block = new Float64Array(blockSize)
-  readonly #sums: State = { ...empty }
-  readonly #blockSums: State = { ...empty }
+  /** Count, scale and sums of what is not in the block. */
+  readonly #sums = new Float64Array(stateSize)
   #pending = 0
   #seen = 0
   #nonFinite = 0
@@ -332,15 +325,16 @@ export class Accumulator {
    */
   merge(that: Moments): void {
     if (this.#pending > 0) this.#flush(this.#pending)
-    const merged: State = { ...this.result() }
-    mergeInto(merged, that)
-    Object.assign(this.#sums, merged)
+    const sums = this.#sums
+    this.#put(sums)
+    setState(other, 0, that)
+    mergeState(sums, 0, other, 0)
     this.#seen += that.count + that.nonFinite
-    this.#nonFinite = merged.nonFinite
-    this.#min = merged.min
-    this.#max = merged.max
-    this.#argmin = merged.argmin
-    this.#argmax = merged.argmax
+    this.#nonFinite = sums[1]!
+    this.#min = sums[2]!
+    this.#max = sums[3]!
+    this.#argmin = sums[4]!
+    this.#argmax = sums[5]!
   }
 
   /**
@@ -350,18 +344,13 @@ export class Accumulator {
    * @since 0.1.0
    */
   result(): Moments {
-    const result: State = { ...this.#sums }
+    one.set(this.#sums)
     if (this.#pending > 0) {
-      blockInto(this.#blockSums, this.#block, this.#pending)
-      mergeSums(result, this.#blockSums)
+      blockInto(other, 0, this.#block, this.#pending)
+      mergeSums(one, 0, other, 0)
     }
-    result.nonFinite = this.#nonFinite
-    result.min = this.#min
-    result.max = this.#max
-    result.argmin = this.#argmin
-    result.argmax = this.#argmax
-    settle(result)
-    return result
+    this.#put(one)
+    return stateAt(one, 0)
   }
 
   /**
@@ -371,7 +360,7 @@ export class Accumulator {
    * @since 0.1.0
    */
   reset(): void {
-    Object.assign(this.#sums, empty)
+    this.#sums.fill(0)
     this.#pending = 0
     this.#seen = 0
     this.#nonFinite = 0
@@ -382,9 +371,19 @@ export class Accumulator {
   }
 
   #flush(n: number): void {
-    blockInto(this.#blockSums, this.#block, n)
-    mergeSums(this.#sums, this.#blockSums)
+    blockInto(other, 0, this.#block, n)
+    mergeSums(this.#sums, 0, other, 0)
     this.#pending = 0
+  }
+
+  /** What is kept beside the sums. */
+  #put(state: Float64Array): void {
+    state[1] = this.#nonFinite
+    state[2] = this.#min
+    state[3] = this.#max
+    state[4] = this.#argmin
+    state[5] = this.#argmax
+    settle(state, 0)
   }
 }
 
@@ -392,25 +391,6 @@ export class Accumulator {
 // Internal
 // -----------------------------------------------------------------------------
 
-const mergeInto = (self: State, that: Moments): void => {
-  self.nonFinite += that.nonFinite
-  if (that.count === 0) return
-  if (self.count === 0 || that.min < self.min || (that.min === self.min && that.argmin < self.argmin)) {
-    self.min = that.min
-    self.argmin = that.argmin
-  }
-  if (self.count === 0 || that.max > self.max || (that.max === self.max && that.argmax < self.argmax)) {
-    self.max = that.max
-    self.argmax = that.argmax
-  }
-  mergeSums(self, that)
-  settle(self)
-}
-
-/** Equal values have no spread, whatever was rounded on the way. */
-const settle = (self: State): void => {
-  if (self.min === self.max) {
-    self.m2High = 0
-    self.m2Low = 0
-  }
-}
+/** Where states are worked on: nothing here waits while they are in use. */
+const one = new Float64Array(stateSize)
+const other = new Float64Array(stateSize)

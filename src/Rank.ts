@@ -8,8 +8,9 @@
  * `SLURM_PROCID`, too, and nobody beside it, and PBS only says which job and which hosts.
  *
  * The id of a job is the same for all its ranks, and for no other launch: what the launcher calls it, with the
- * scheduler's job, and how often it was started over. Where launchers give no name (MPICH, variables set by hand),
- * `EZPZ_JOB_ID` tells two jobs apart that run at the same time.
+ * scheduler's job, and how often it was started over. MPICH's launcher gives no name: the port stands in for it at which
+ * its helpers report to it, which their command lines tell. Where nothing tells (variables set by hand), `EZPZ_JOB_ID`
+ * tells two jobs apart that run at the same time.
  *
  * @since 0.1.0
  */
@@ -72,8 +73,10 @@ interface Launcher {
   readonly localWorldSize: (environment: Environment, worldSize: number) => number | undefined
   /** What says that the variables are somebody else's. */
   readonly unless?: (environment: Environment) => boolean
-  readonly job: (environment: Environment) => ReadonlyArray<string | undefined>
+  readonly job: (environment: Environment, readFile: ReadFile) => ReadonlyArray<string | undefined>
 }
+
+type ReadFile = (path: string) => string | undefined
 
 const named = (name: string) => (environment: Environment): number | undefined => positive(environment[name])
 
@@ -94,12 +97,15 @@ const launchers: ReadonlyArray<Launcher> = [
     worldSize: ["WORLD_SIZE"],
     localRank: "LOCAL_RANK",
     localWorldSize: named("LOCAL_WORLD_SIZE"),
-    // Without --rdzv-id every torchrun is called "none". Workers that are started over are a run of their own.
+    // Without --rdzv-id every torchrun of several nodes is called "none". Workers that are started over are a run of
+    // their own; but each node counts its own failures alone, so that of several nodes the counts differ.
     job: (environment) => [
       environment["TORCHELASTIC_RUN_ID"],
       environment["MASTER_ADDR"],
       environment["MASTER_PORT"],
-      again(environment["TORCHELASTIC_RESTART_COUNT"])
+      (positive(environment["GROUP_WORLD_SIZE"]) ?? 1) > 1
+        ? undefined
+        : again(environment["TORCHELASTIC_RESTART_COUNT"])
     ]
   },
   {
@@ -125,7 +131,12 @@ const launchers: ReadonlyArray<Launcher> = [
     worldSize: ["PMI_SIZE"],
     localRank: "MPI_LOCALRANKID",
     localWorldSize: named("MPI_LOCALNRANKS"),
-    job: (environment) => [environment["PMI_JOBID"]]
+    // Slurm offers the same to MPI programs (srun --mpi=pmi2), and has more to say itself.
+    unless: (environment) => {
+      const step = stepOf(environment)
+      return step !== undefined && environment["PMI_JOBID"] === `${environment["SLURM_JOB_ID"]}.${step}`
+    },
+    job: (environment, readFile) => [environment["PMI_JOBID"] ?? hydraOf(readFile)]
   },
   {
     launcher: "Slurm",
@@ -141,7 +152,8 @@ const launchers: ReadonlyArray<Launcher> = [
       )
     },
     // The script of a batch job, before srun.
-    unless: (environment) => environment["SLURM_JOB_ID"] !== undefined && stepOf(environment) === undefined,
+    unless: (environment) =>
+      environment["SLURM_JOB_ID"] !== undefined && (stepOf(environment) === undefined || isInherited(environment)),
     job: (environment) => [stepOf(environment)]
   },
   {
@@ -195,8 +207,8 @@ const found = (
 // -----------------------------------------------------------------------------
 
 /**
- * Reads from a process's environment which job it belongs to. `readFile` gives the text of a file, for the list of hosts
- * that PBS leaves in one; undefined where it cannot be read.
+ * Reads from a process's environment which job it belongs to. `readFile` gives the text of a file: of the list of hosts
+ * that PBS leaves in one, of what Linux knows of MPICH's launcher; undefined where it cannot be read.
  *
  * @example
  * ```ts
@@ -217,12 +229,12 @@ const found = (
  */
 export const jobFromEnvironment = (
   environment: Environment,
-  readFile: (path: string) => string | undefined = () => undefined
+  readFile: ReadFile = () => undefined
 ): Job => {
   const masterPort = integer(environment["MASTER_PORT"])
   const hostFile = text(environment["PBS_NODEFILE"])
   return {
-    id: idOf(environment),
+    id: idOf(environment, readFile),
     rootHosts: [
       ...new Set(
         [
@@ -237,11 +249,11 @@ export const jobFromEnvironment = (
 }
 
 /** The scheduler's job is part of it: launchers count from anew in each. */
-const idOf = (environment: Environment): string => {
+const idOf = (environment: Environment, readFile: ReadFile): string => {
   const said = text(environment["EZPZ_JOB_ID"])
   if (said !== undefined) return said
   const launcher = found(environment)?.launcher
-  const own = launcher?.job(environment).filter((part) => text(part) !== undefined) ?? []
+  const own = launcher?.job(environment, readFile).filter((part) => text(part) !== undefined) ?? []
   const isSlurm = launcher?.launcher === "Slurm"
   const parts = [
     ...schedulers.flatMap(([name, variable]) => {
@@ -258,6 +270,30 @@ const schedulers = [["slurm", "SLURM_JOB_ID"], ["pbs", "PBS_JOBID"], ["lsf", "LS
 
 const again = (count: string | undefined): string | undefined =>
   integer(count) === undefined || integer(count) === 0 ? undefined : `again${count}`
+
+/**
+ * A batch job that a step submitted has the step's variables all the same; but its script is the only task of its node.
+ */
+const isInherited = (environment: Environment): boolean =>
+  environment["SLURM_GTIDS"] === "0" &&
+  (tasksOn(environment["SLURM_STEP_TASKS_PER_NODE"], integer(environment["SLURM_NODEID"])) ?? 1) > 1
+
+/**
+ * The port at which all helpers of one mpiexec report to it, on whichever host: `host:port`. The helper is an ancestor of
+ * its ranks.
+ */
+const hydraOf = (readFile: ReadFile): string | undefined => {
+  for (let pid = "self", depth = 0; pid !== "0" && depth < 64; depth++) {
+    // `12 (name) S 11 ...`, and a name may hold anything.
+    const [, name, parent] = /^\d+ \((.*)\) . (\d+) /s.exec(readFile(`/proc/${pid}/stat`) ?? "") ?? []
+    if (name === undefined || parent === undefined) return undefined
+    if (name === "hydra_pmi_proxy") {
+      return /\0--control-port\0([^\0]+)/.exec(readFile(`/proc/${pid}/cmdline`) ?? "")?.[1]
+    }
+    pid = parent
+  }
+  return undefined
+}
 
 const stepOf = (environment: Environment): string | undefined =>
   text(environment["SLURM_STEP_ID"]) ?? text(environment["SLURM_STEPID"])

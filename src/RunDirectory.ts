@@ -25,7 +25,8 @@ import { formatVersion } from "./RunLog.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * What is known of a run: the contents of `.ezpz/run.json`. `config` is masked.
+ * What is known of a run: the contents of `.ezpz/run.json`. `config` is masked. `totalSteps` is how many steps the run
+ * will have, where that is known.
  *
  * @category models
  * @since 0.1.0
@@ -41,6 +42,7 @@ export interface Run {
   readonly state: RunState | "running"
   readonly backends: ReadonlyArray<string>
   readonly config: Config
+  readonly totalSteps?: number | undefined
 }
 
 /**
@@ -152,10 +154,13 @@ export const readRun = (logPath: string): Effect.Effect<Run | undefined, RunDire
       createdAt: run.createdAt ?? 0,
       state: run.state ?? "running",
       backends: run.backends ?? [],
-      config: run.config ?? {}
+      config: run.config ?? {},
+      ...(isTotal(run.totalSteps) ? { totalSteps: run.totalSteps } : {})
     })
   })
 }
+
+const isTotal = (total: unknown): total is number => typeof total === "number" && total > 0
 
 /**
  * Writes who a log belongs to.
@@ -234,7 +239,10 @@ const busy = (path: string, { here, host, pid, self }: Lock.Holder): string =>
  * @since 0.1.0
  */
 export const removeOutputs = (directory: string): Effect.Effect<void> =>
-  Effect.flatMap(outputs(directory), (files) => removeFiles(directory, [...files, "run_info.json", "report.md"]))
+  Effect.flatMap(
+    outputs(directory),
+    (files) => removeFiles(directory, [...files, "run_info.json", "report.md", "report.html"])
+  )
 
 /**
  * The files that were made of the run in a directory, as its run_info.json lists them, without the log.

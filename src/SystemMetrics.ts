@@ -12,7 +12,8 @@
  *
  * and beside them `disk_read_megabytes` and `disk_write_megabytes` (of all local disks, since the sampler was made),
  * `load_average_1m`, `gpu_<i>_temperature_celsius`, and of the process `process_memory_megabytes` and
- * `process_cpu_percentage`, where 100 is one processor. What cannot be had is left out.
+ * `process_cpu_percentage`, where 100 is one processor. What cannot be had is left out; of Intel's GPUs that is all but their
+ * memory.
  *
  * A sample costs a fraction of a millisecond. What may take longer (GPUs, a file system over a network) does not hold
  * the process up, and the sample not for long: what has not answered by then is left out.
@@ -26,6 +27,7 @@ import type { Environment } from "./Rank.ts"
 import * as Gpus from "./system/Gpus.ts"
 import * as Host from "./system/Host.ts"
 import type { Values } from "./system/Host.ts"
+import * as Listing from "./system/Listing.ts"
 import * as Slow from "./system/Slow.ts"
 import type { Gpu } from "./system/Text.ts"
 
@@ -47,7 +49,7 @@ export interface Sampler {
  * What is sampled.
  *
  * - `disk`: a directory on the file system whose space is told; the root of all unless given
- * - `environment`: what nvidia-smi is found and started with: the shell's, not what a `.env` says
+ * - `environment`: what drivers' libraries and nvidia-smi are found with: the shell's, not what a `.env` says
  * - `gpus`: false: they are not asked
  * - `root`, `platform`: where /proc and /sys are, and what they are
  *
@@ -94,6 +96,16 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   })
   return { sample }
 })
+
+/**
+ * The GPUs in words, a line each, and what they were asked through or why they could not be.
+ *
+ * @category describing
+ * @since 0.4.0
+ */
+export const describeGpus = (
+  options: Pick<Options, "environment" | "root"> = {}
+): Effect.Effect<ReadonlyArray<string>> => Listing.describe(options)
 
 // -----------------------------------------------------------------------------
 // Parts

@@ -102,6 +102,7 @@ describe("finalize", () => {
           "eval.h5",
           "dataset.h5",
           "report.md",
+          "report.html",
           "run_info.json",
           "plots/mplot/train/loss.png",
           "plots/mplot/lr.svg",
@@ -312,7 +313,14 @@ describe("overwriting a run", () => {
       Fs.writeFileSync(Path.join(outdir, "notes.txt"), "mine")
       yield* History.run(Stream.make({ "new/loss": 1 }), { outdir, environment, exists: "overwrite", plots: false })
       const files = [...snapshot(outdir).keys()].filter((file) => !/^(\.ezpz|logs)\/|-rank0\.jsonl$/.test(file))
-      assert.deepStrictEqual(files, ["metrics.jsonl", "new.h5", "notes.txt", "report.md", "run_info.json"])
+      assert.deepStrictEqual(files, [
+        "metrics.jsonl",
+        "new.h5",
+        "notes.txt",
+        "report.html",
+        "report.md",
+        "run_info.json"
+      ])
     }))
 })
 

@@ -60,6 +60,12 @@ describe("fromEnvironment, of what is said and of nodes", () => {
     const script = { SLURM_JOB_ID: "7", SLURM_PROCID: "0", SLURM_NTASKS: "8", SLURM_LOCALID: "0" }
     assert.strictEqual(Rank.fromEnvironment(script), Rank.single)
     assert.strictEqual(Rank.fromEnvironment({ PBS_JOBID: "7.server", PBS_NODENUM: "0" }), Rank.single)
+    // Submitted by a task of a step with three.
+    const inherited = { SLURM_STEP_ID: "0", SLURM_STEP_NUM_TASKS: "3", SLURM_STEP_TASKS_PER_NODE: "3" }
+    const first = { ...script, ...inherited, SLURM_NODEID: "0" }
+    assert.strictEqual(Rank.fromEnvironment({ ...first, SLURM_GTIDS: "0" }), Rank.single)
+    assert.deepStrictEqual(of({ ...first, SLURM_GTIDS: "0,1,2" }), [0, 3, 0, "Slurm"])
+    assert.deepStrictEqual(of({ ...first, SLURM_GTIDS: "0", SLURM_STEP_TASKS_PER_NODE: "1,2" }), [0, 3, 0, "Slurm"])
     // A step may be smaller than its job.
     assert.deepStrictEqual(of({ ...script, SLURM_STEP_ID: "0", SLURM_STEP_NUM_TASKS: "2" }), [0, 2, 0, "Slurm"])
   })
@@ -104,8 +110,15 @@ describe("jobFromEnvironment", () => {
     assert.strictEqual(id({ ...torchrun, TORCHELASTIC_RESTART_COUNT: "0" }), "torchrun-none-node7-29500")
     assert.strictEqual(id({ ...torchrun, TORCHELASTIC_RESTART_COUNT: "1" }), "torchrun-none-node7-29500-again1")
     assert.strictEqual(id({ ...torchrun, SLURM_JOB_ID: "42" }), "slurm-42-torchrun-none-node7-29500")
+    // The node whose worker failed counts one, the others none.
+    const nodes = { ...torchrun, GROUP_WORLD_SIZE: "2" }
+    assert.strictEqual(
+      id({ ...nodes, TORCHELASTIC_RESTART_COUNT: "1" }),
+      id({ ...nodes, TORCHELASTIC_RESTART_COUNT: "0" })
+    )
     const mpi = { OMPI_COMM_WORLD_RANK: "0", OMPI_COMM_WORLD_SIZE: "2", PMIX_NAMESPACE: "2871328769" }
     assert.strictEqual(id(mpi), "openmpi-2871328769")
+    assert.strictEqual(id({ ...mpi, PMIX_NAMESPACE: "prterun-node7-9204@1" }), "openmpi-prterun-node7-9204@1")
     assert.strictEqual(id({ ...mpi, PBS_JOBID: "7.server" }), "pbs-7.server-openmpi-2871328769")
     assert.strictEqual(id({ PALS_RANKID: "0", PALS_SIZE: "2", PALS_APID: "8c1f", PBS_JOBID: "7" }), "pbs-7-pals-8c1f")
     assert.strictEqual(id({ PMI_RANK: "0", PMI_SIZE: "2", LSB_JOBID: "7" }), "lsf-7-mpich")
@@ -117,6 +130,41 @@ describe("jobFromEnvironment", () => {
     assert.strictEqual(id(slurm), "slurm-42.0")
     assert.strictEqual(id({ ...slurm, SLURM_STEP_ID: "1" }), "slurm-42.1")
     assert.strictEqual(id({ ...slurm, SLURM_RESTART_COUNT: "2" }), "slurm-42.0-again2")
+  })
+
+  it("is Slurm's also where Slurm speaks MPICH's language", () => {
+    const step = { SLURM_PROCID: "3", SLURM_NTASKS: "4", SLURM_JOB_ID: "42", SLURM_STEP_ID: "7", SLURM_LOCALID: "1" }
+    const pmi = { PMI_RANK: "3", PMI_SIZE: "4", PMI_JOBID: "42.7" }
+    assert.deepStrictEqual(of({ ...step, ...pmi }), [3, 4, 1, "Slurm"])
+    assert.strictEqual(id({ ...step, ...pmi }), "slurm-42.7")
+    // An mpiexec within a step.
+    assert.deepStrictEqual(of({ ...step, PMI_RANK: "1", PMI_SIZE: "2" }), [1, 2, 0, "MPICH"])
+  })
+
+  it("is where MPICH's helpers report to, as it has no name of its own", () => {
+    const mpich = { PMI_RANK: "0", PMI_SIZE: "2" }
+    const within = (files: Readonly<Record<string, string>>) => Rank.jobFromEnvironment(mpich, (path) => files[path]).id
+    const files = {
+      "/proc/self/stat": "30 (node) S 29 30 1",
+      "/proc/29/stat": "29 (a) S 1 (sh) S 28 30 1",
+      "/proc/28/stat": "28 (hydra_pmi_proxy) S 27 30 1",
+      "/proc/28/cmdline": "hydra_pmi_proxy\0--control-port\0node7:46143\0--rmk\0user\0"
+    }
+    assert.strictEqual(within(files), "mpich-node7:46143")
+    for (
+      const other of [
+        { "/proc/self/stat": "" },
+        { "/proc/self/stat": "30 (node) S 30 30 1", "/proc/30/stat": "30 (node) S 30 30 1" },
+        { "/proc/28/stat": "28 (hydra_other) S 0 30 1" },
+        { "/proc/28/cmdline": "hydra_pmi_proxy\0--control-port\0" }
+      ]
+    ) {
+      assert.strictEqual(within({ ...files, ...other }), "mpich")
+    }
+    assert.strictEqual(
+      Rank.jobFromEnvironment({ ...mpich, PMI_JOBID: "7" }, () => assert.fail("nothing to look for")).id,
+      "mpich-7"
+    )
   })
 
   it("is what a person says, or one name where nobody says anything", () => {

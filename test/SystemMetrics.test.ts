@@ -1,32 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Text from "../src/system/Text.ts"
 import * as SystemMetrics from "../src/SystemMetrics.ts"
 import { temporary } from "./support/directory.ts"
-
-const write = (root: string, files: { readonly [path: string]: string }): void => {
-  for (const [name, text] of Object.entries(files)) {
-    const path = Path.join(root, name)
-    Fs.mkdirSync(Path.dirname(path), { recursive: true })
-    Fs.writeFileSync(path, text)
-  }
-}
-
-/** The values of a sample under names that begin like this. */
-const only = (sample: { readonly [name: string]: number }, ...beginnings: ReadonlyArray<string>) =>
-  Object.fromEntries(Object.entries(sample).filter(([name]) => beginnings.some((start) => name.startsWith(start))))
-
-const without = (sample: { readonly [name: string]: number }, ...beginnings: ReadonlyArray<string>) =>
-  Object.fromEntries(Object.entries(sample).filter(([name]) => !beginnings.some((start) => name.startsWith(start))))
-
-/** A machine with no environment, so that nothing is started on it. */
-const sampler = (root: string, more: SystemMetrics.Options = {}) =>
-  SystemMetrics.make({ root, platform: "linux", environment: { PATH: root }, ...more })
+import { only, sampler, without, write } from "./support/machine.ts"
 
 const net = (lines: { readonly [name: string]: readonly [received: number, sent: number] }): string =>
   [
@@ -296,134 +276,3 @@ describe("a sample", () => {
       assert.notProperty(yield* windows.sample, "load_average_1m")
     }))
 })
-
-/** A directory with an nvidia-smi that notes each call, for PATH. */
-const fakeSmi = (script: string) =>
-  Effect.map(temporary, (directory) => {
-    const path = Path.join(directory, "nvidia-smi")
-    const calls = Path.join(directory, "calls")
-    Fs.writeFileSync(path, `#!/bin/sh\necho "$@" >> '${calls}'\n${script}\n`, { mode: 0o755 })
-    const readCalls = () => Fs.existsSync(calls) ? Fs.readFileSync(calls, "utf8").split("\n").slice(0, -1) : []
-    return { directory, path, calls: readCalls, environment: { PATH: `${directory}:${process.env["PATH"]}` } }
-  })
-
-describe("GPUs", () => {
-  it.live("of NVIDIA are what nvidia-smi says", () =>
-    Effect.gen(function*() {
-      const smi = yield* fakeSmi(
-        "echo '0, 97, 1000, 4000, 350.50, 700.00, 61'; echo '1, [N/A], 0, 4000, [N/A], [N/A], 33'"
-      )
-      const { sample } = yield* sampler(yield* temporary, { environment: smi.environment })
-      assert.deepStrictEqual(only(yield* sample, "gpu_"), {
-        gpu_0_utilization_percentage: 97,
-        gpu_0_memory_usage_megabytes: 1048.576,
-        gpu_0_memory_usage_percentage: 25,
-        gpu_0_power_usage_watts: 350.5,
-        gpu_0_power_usage_percentage: 50.071,
-        gpu_0_temperature_celsius: 61,
-        gpu_1_memory_usage_megabytes: 0,
-        gpu_1_memory_usage_percentage: 0,
-        gpu_1_temperature_celsius: 33
-      })
-      assert.deepStrictEqual(smi.calls(), [`--query-gpu=${Text.nvidiaQuery} --format=csv,noheader,nounits`])
-      const not = yield* sampler(yield* temporary, { environment: smi.environment, gpus: false })
-      assert.deepStrictEqual(only(yield* not.sample, "gpu_"), {})
-      assert.lengthOf(smi.calls(), 1)
-    }))
-
-  it.live("are not asked again after three failures in a row", () =>
-    Effect.gen(function*() {
-      const smi = yield* fakeSmi("[ -e \"$0.fine\" ] && echo '0, 5, 1, 2, 3, 4, 5' && exit 0\necho no driver; exit 9")
-      const { sample } = yield* sampler(yield* temporary, { environment: smi.environment })
-      const ask = Effect.map(sample, (sample) => sample["gpu_0_utilization_percentage"])
-      assert.deepStrictEqual([yield* ask, yield* ask], [undefined, undefined])
-      Fs.writeFileSync(`${smi.path}.fine`, "")
-      assert.strictEqual(yield* ask, 5)
-      Fs.rmSync(`${smi.path}.fine`)
-      for (let i = 0; i < 6; i++) assert.isUndefined(yield* ask)
-      assert.lengthOf(smi.calls(), 6)
-    }))
-
-  it.live("are not asked again where there is no nvidia-smi", () =>
-    Effect.gen(function*() {
-      const smi = yield* fakeSmi("echo '0, 5, 1, 2, 3, 4, 5'")
-      Fs.renameSync(smi.path, `${smi.path}.later`)
-      const { sample } = yield* sampler(yield* temporary, { environment: { PATH: smi.directory } })
-      yield* sample
-      Fs.renameSync(`${smi.path}.later`, smi.path)
-      assert.deepStrictEqual(only(yield* sample, "gpu_"), {})
-      assert.deepStrictEqual(smi.calls(), [])
-    }))
-
-  it.live("one nvidia-smi runs at a time, holds nothing else up, and ends with the sample", () =>
-    Effect.gen(function*() {
-      const smi = yield* fakeSmi("echo $$ >> \"$0.pid\"; exec sleep 600")
-      const { sample } = yield* sampler(yield* temporary, { environment: smi.environment })
-      const waiting = yield* Effect.forkChild(sample)
-      const pid = yield* Effect.promise(async () => {
-        while (!Fs.existsSync(`${smi.path}.pid`) || Fs.statSync(`${smi.path}.pid`).size === 0) {
-          await new Promise((resolve) => setTimeout(resolve, 5))
-        }
-        return Number(Fs.readFileSync(`${smi.path}.pid`, "utf8"))
-      })
-      for (let i = 0; i < 3; i++) assert.containsAllKeys(yield* sample, ["process_memory_megabytes"])
-      assert.lengthOf(smi.calls(), 1)
-      yield* Fiber.interrupt(waiting)
-      yield* Effect.promise(async () => {
-        while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
-      })
-      // The next one asks anew.
-      yield* Fiber.interrupt(yield* Effect.forkChild(Effect.andThen(sample, Clock.currentTimeMillis)))
-    }))
-
-  it.effect("of AMD are what their files say, by number of the card, after NVIDIA's", () =>
-    Effect.gen(function*() {
-      const root = yield* temporary
-      const card = (number: number, busy: number): { readonly [path: string]: string } => {
-        const device = `sys/class/drm/card${number}/device`
-        return {
-          [`${device}/vendor`]: "0x1002\n",
-          [`${device}/gpu_busy_percent`]: `${busy}\n`,
-          [`${device}/mem_info_vram_used`]: "16000000000\n",
-          [`${device}/mem_info_vram_total`]: "64000000000\n",
-          [`${device}/hwmon/hwmon5/power1_average`]: "250000000\n",
-          [`${device}/hwmon/hwmon5/power1_cap`]: "500000000\n",
-          [`${device}/hwmon/hwmon5/temp1_input`]: "45000\n"
-        }
-      }
-      write(root, {
-        ...card(10, 20),
-        ...card(2, 10),
-        "sys/class/drm/card2-HDMI-A-1/status": "connected\n",
-        "sys/class/drm/card0/device/vendor": "0x8086\n",
-        "sys/class/drm/card1/device/vendor": "0x1002\n",
-        "sys/class/drm/renderD128/device/vendor": "0x1002\n"
-      })
-      const gpu = (i: number, busy: number) => ({
-        [`gpu_${i}_utilization_percentage`]: busy,
-        [`gpu_${i}_memory_usage_megabytes`]: 16_000,
-        [`gpu_${i}_memory_usage_percentage`]: 25,
-        [`gpu_${i}_power_usage_watts`]: 250,
-        [`gpu_${i}_power_usage_percentage`]: 50,
-        [`gpu_${i}_temperature_celsius`]: 45
-      })
-      const alone = yield* sampler(root)
-      assert.deepStrictEqual(only(yield* alone.sample, "gpu_"), { ...gpu(0, 10), ...gpu(1, 20) })
-      const smi = yield* fakeSmi("echo '0, 97, [N/A], [N/A], [N/A], [N/A], [N/A]'")
-      const both = yield* sampler(root, { environment: smi.environment })
-      assert.deepStrictEqual(only(yield* both.sample, "gpu_"), {
-        gpu_0_utilization_percentage: 97,
-        ...gpu(1, 10),
-        ...gpu(2, 20)
-      })
-    }))
-})
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}

@@ -1,48 +1,69 @@
 /**
  * One of several ranks, which are told who they are by the environment: hands over as many records as it is told, as fast
- * as it can, and waits for the reduction of all. Rank 0 prints how long that took from the first record to the last
- * statistics, in seconds.
+ * as it can. Rank 0 prints how long the statistics of so many steps took in the middle of that, in seconds.
  *
- *     node rank.ts KEYS STEPS
+ *     node rank.ts KEYS WARMUP STEPS     WARMUP: steps before those that are measured
+ *
+ * No rank is far ahead of the statistics, as none is where training all-reduces: rank 0 says `published N` now and then,
+ * and the others are told.
  */
 import * as Effect from "effect/Effect"
+import type { Metrics } from "../../src/Metrics.ts"
 import * as ZeroMq from "../../src/reducer/zeromq/ZeroMq.ts"
 import type { Row } from "../../src/Row.ts"
+import { clock, told } from "./told.ts"
 
-const [keys = 32, steps = 1000] = process.argv.slice(2).map(Number)
+const [keys = 32, warmup = 1000, steps = 1000] = process.argv.slice(2).map(Number)
 const names = Array.from({ length: keys }, (_, i) => `train/metric_${i}`)
-/** Rows that are made beforehand: making them is not what is measured. */
-const rows = Array.from({ length: steps }, (_, step): Row => ({
-  seq: step + 1,
-  step,
-  timestamp: step,
-  rank: 0,
-  metrics: Object.fromEntries(names.map((name, i) => [name, i + step / 7])),
-  statistics: undefined
-}))
-/** So often a training loop lets others have a turn. */
+/** Made beforehand, as a line of JSON gives them: making them is not what is measured. */
+const metrics = Array.from(
+  { length: 256 },
+  (_, i): Metrics => JSON.parse(JSON.stringify(Object.fromEntries(names.map((name, k) => [name, k + i / 7]))))
+)
+const rows = (from: number): ReadonlyArray<Row> =>
+  Array.from({ length: turn }, (_, i) => ({
+    seq: from + i + 1,
+    step: from + i,
+    timestamp: from + i,
+    rank: 0,
+    metrics: metrics[(from + i) % metrics.length]!,
+    statistics: undefined
+  }))
+/** So often a training loop lets others have a turn, and so far a rank is ahead of the statistics at most. */
 const turn = 64
+const ahead = 4096
 
 const program = Effect.gen(function*() {
   const reducer = ZeroMq.make({ environment: process.env })
+  const isRoot = reducer.rank.rank === 0
+  const hear = yield* told
   let published = 0
+  let said = 0
+  let more = () => {}
+  let from = 0
   const reduction = yield* reducer.open("bench", (closed) => {
+    if (published < warmup && published + closed.length >= warmup) from = clock()
+    const before = published
     published += closed.length
+    if (before < warmup + steps && published >= warmup + steps) console.log((clock() - from) / 1000)
+    if (published < said + ahead / 4) return
+    said = published
+    console.log(`published ${said}`)
+    more()
   })
-  const isMissing = (count: number): boolean => published < count
-  // Everybody is there before the clock runs.
-  reduction.offer([{ ...rows[0]!, step: -1 }])
-  if (reducer.rank.rank === 0) { while (isMissing(1)) yield* Effect.sleep(5) }
-  else yield* Effect.sleep(50)
-  const from = performance.now()
-  for (let i = 0; i < steps; i += turn) {
-    reduction.offer(rows.slice(i, i + turn))
+  // There is always more to come: a last record would wait for others to make a frame with.
+  for (let at = 0; at < warmup + steps + ahead; at += turn) {
+    reduction.offer(rows(at))
     yield* Effect.yieldNow
+    yield* Effect.promise(async () => {
+      while (said < at + turn - ahead) {
+        if (isRoot) await new Promise<void>((resume) => more = resume)
+        else said = await hear("published")
+      }
+    })
   }
-  while (reducer.rank.rank === 0 && isMissing(steps + 1)) yield* Effect.sleep(1)
-  const seconds = (performance.now() - from) / 1000
   yield* reduction.flush
-  if (reducer.rank.rank === 0) console.log(seconds)
 }).pipe(Effect.scoped)
 
 await Effect.runPromise(program)
+process.exit(0)

@@ -20,7 +20,8 @@ import * as Census from "../Census.ts"
 import * as Fold from "../Fold.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Row } from "../Row.ts"
-import * as Tally from "./ranks/Tally.ts"
+import * as Extremes from "./ranks/Extremes.ts"
+import type * as Tally from "./ranks/Tally.ts"
 import { isTime } from "./series/Model.ts"
 
 export { type End, type Extreme, mostRanks } from "./ranks/Tally.ts"
@@ -115,24 +116,12 @@ export const standsOut = (metric: Metric, { count, deviation }: Tally.Extreme): 
 // The fold
 // -----------------------------------------------------------------------------
 
-/** A metric under way, and the keys of its statistics. */
+/** A metric under way. */
 interface Member {
   readonly key: string
   readonly group: GroupDraws
   readonly speed: Metric["speed"]
-  readonly integer: boolean
-  readonly argmin: string
-  readonly argmax: string
-  readonly mean: string
-  readonly min: string
-  readonly max: string
-  readonly std: string
-  readonly nonFinite: string
-  readonly least: Tally.Tally
-  readonly greatest: Tally.Tally
-  records: number
-  varied: number
-  chance: number
+  readonly extremes: Extremes.Extremes
   nonFiniteRecords: number
   nonFiniteMost: number
 }
@@ -190,15 +179,11 @@ const open = (census: Census.Census, warmup: number): State => {
   for (const group of census.groups) {
     const draws: GroupDraws = { dropped: Census.dropped(group, warmup), seen: 0, lastRow: 0 }
     groups.set(group.name, draws)
-    const integers = new Map(
-      group.variables.flatMap((variable) => variable.statistic === undefined ? [] : [[variable.key, variable.integer]])
-    )
+    const keys = new Set(group.variables.map(({ key }) => key))
     for (const { statistic } of group.variables) {
       // A metric without a finite value has only this one.
-      if (statistic?.name === "argmax") found.push(member(statistic.of, draws, integers))
-      else if (statistic?.name === "nonfinite" && !integers.has(`${statistic.of}/argmax`)) {
-        found.push(member(statistic.of, draws, integers))
-      }
+      const isAlone = statistic?.name === "nonfinite" && !keys.has(`${statistic.of}/argmax`)
+      if (statistic?.name === "argmax" || isAlone) found.push(member(statistic.of, draws))
     }
   }
   const members = [
@@ -207,7 +192,9 @@ const open = (census: Census.Census, warmup: number): State => {
   ].slice(0, mostMetrics)
   return {
     groups,
-    byKey: new Map(members.flatMap((each) => [[each.argmax, each], [each.nonFinite, each]] as const)),
+    byKey: new Map(
+      members.flatMap((each) => [[each.extremes.keys.argmax, each], [each.extremes.keys.nonFinite, each]] as const)
+    ),
     members,
     left: found.length - members.length,
     warms: Array.from(groups.values()).some(({ dropped }) => dropped > 0),
@@ -219,23 +206,11 @@ const open = (census: Census.Census, warmup: number): State => {
   }
 }
 
-const member = (key: string, group: GroupDraws, integers: ReadonlyMap<string, boolean>): Member => ({
+const member = (key: string, group: GroupDraws): Member => ({
   key,
   group,
   speed: speedOf(key),
-  integer: integers.get(`${key}/min`) === true && integers.get(`${key}/max`) === true,
-  argmin: `${key}/argmin`,
-  argmax: `${key}/argmax`,
-  mean: `${key}/mean`,
-  min: `${key}/min`,
-  max: `${key}/max`,
-  std: `${key}/std`,
-  nonFinite: `${key}/nonfinite`,
-  least: Tally.make(),
-  greatest: Tally.make(),
-  records: 0,
-  varied: 0,
-  chance: 0,
+  extremes: Extremes.make(key),
   nonFiniteRecords: 0,
   nonFiniteMost: 0
 })
@@ -252,7 +227,7 @@ const step = (state: State, row: Row): State => {
   for (const key in values) {
     const found = state.byKey.get(key)
     if (found === undefined || isDropped(found.group)) continue
-    if (key === found.argmax) addExtremes(found, values, count)
+    if (key === found.extremes.keys.argmax) Extremes.add(found.extremes, { count, values })
     else addNonFinite(found, values[key])
   }
   return state
@@ -269,32 +244,6 @@ const countDraws = (state: State, row: Row): void => {
 
 /** A record with statistics of a metric has the metric itself: it is a draw of the group, and has been counted. */
 const isDropped = ({ dropped, seen }: GroupDraws): boolean => dropped > 0 && seen <= dropped
-
-const addExtremes = (self: Member, values: Metrics.Metrics, count: number): void => {
-  const argmin = values[self.argmin]
-  const argmax = values[self.argmax]
-  const mean = values[self.mean]
-  const min = values[self.min]
-  const max = values[self.max]
-  const std = values[self.std]
-  if (
-    typeof argmin !== "number" || typeof argmax !== "number" || typeof mean !== "number" || typeof min !== "number" ||
-    typeof max !== "number" || typeof std !== "number"
-  ) return
-  const nonFinite = values[self.nonFinite]
-  const ranks = count - (typeof nonFinite === "number" ? nonFinite : 0)
-  if (ranks < 2) return
-  self.records++
-  if (!(std > 0 && max > min)) return
-  self.varied++
-  self.chance += 1 / ranks
-  // In halves: the difference of two doubles may be none.
-  const size = Math.abs(mean) / 2
-  const below = mean / 2 - min / 2
-  const above = max / 2 - mean / 2
-  Tally.add(self.least, argmin, below / std * 2, below / size)
-  Tally.add(self.greatest, argmax, above / std * 2, above / size)
-}
 
 const addNonFinite = (self: Member, value: Metrics.Value | undefined): void => {
   if (typeof value !== "number" || value < 1) return
@@ -315,16 +264,11 @@ const finish = (state: State): Ranks | undefined => {
       silent,
       fewest: Array.from(counts.keys()).reduce((least, count) => count > 1 && count < least ? count : least, worldSize)
     },
-    metrics: state.members.map((each) => ({
-      key: each.key,
-      speed: each.speed,
-      integer: each.integer,
-      records: each.records,
-      varied: each.varied,
-      chance: each.chance,
-      least: Tally.end(each.least),
-      greatest: Tally.end(each.greatest),
-      nonFinite: { records: each.nonFiniteRecords, most: each.nonFiniteMost }
+    metrics: state.members.map(({ key, speed, extremes, nonFiniteMost, nonFiniteRecords }) => ({
+      key,
+      speed,
+      ...Extremes.end(extremes),
+      nonFinite: { records: nonFiniteRecords, most: nonFiniteMost }
     })),
     left: state.left
   }

@@ -13,88 +13,20 @@
  */
 import * as Effect from "effect/Effect"
 import * as Path from "node:path"
-import * as Census from "../Census.ts"
 import type { ArtifactError } from "./ArtifactError.ts"
-import type { Ranks } from "./Ranks.ts"
 import { configuration, environment } from "./report/Environment.ts"
-import { code, count, duration, fenced, left, linker, number, plain, plural, quoted, table } from "./report/Markdown.ts"
-import type { Lines, Link } from "./report/Markdown.ts"
+import { count, type Format, keyText, left, type Lines, plural } from "./report/Format.ts"
+import { fenced, markdown } from "./report/Markdown.ts"
+import type { Input, Plot, TerminalPlot } from "./report/Model.ts"
 import { ranks } from "./report/Ranks.ts"
-import type { RunInfo } from "./RunInfo.ts"
-import * as Series from "./Series.ts"
+import { datasets, groupTitle, header, missing, overview, undrawn } from "./report/Sections.ts"
+import type * as Series from "./Series.ts"
 import { writeFile } from "./writeFile.ts"
 
-// -----------------------------------------------------------------------------
-// Model
-// -----------------------------------------------------------------------------
+export type { Dataset, Input, Plot, TerminalPlot } from "./report/Model.ts"
 
-/**
- * What a report is made from. Paths are absolute, or relative to the report.
- *
- * `notDrawn` counts the metrics of each group that were beyond the limits of plots, `failures` are the plots that could
- * not be written, `corrupt` the lines of the log that could not be read (some of `info.counts.corrupt`).
- *
- * @category models
- * @since 0.1.0
- */
-export interface Input {
-  readonly info: RunInfo
-  readonly census: Census.Census
-  readonly series: ReadonlyArray<Series.Series>
-  readonly plots: ReadonlyArray<Plot>
-  readonly terminalPlots: ReadonlyArray<TerminalPlot>
-  readonly datasets: ReadonlyArray<Dataset>
-  readonly ranks?: Ranks | undefined
-  readonly notDrawn?: ReadonlyArray<{ readonly group: string; readonly count: number }> | undefined
-  readonly failures?: ReadonlyArray<{ readonly message: string }> | undefined
-  readonly corrupt?: ReadonlyArray<{ readonly line: number; readonly reason: string }> | undefined
-}
-
-/**
- * The files of one picture.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Plot {
-  readonly group: string
-  readonly metric: string
-  readonly kind: "metric" | "ridge"
-  readonly png: string
-  readonly svg: string
-}
-
-/**
- * One plot as text. `text` is shown where the metric has no picture.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TerminalPlot {
-  readonly group: string
-  readonly metric: string
-  readonly path: string
-  readonly text?: string | undefined
-}
-
-/**
- * One dataset.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Dataset {
-  readonly group: string
-  readonly path: string
-  readonly draws: number
-  readonly variables: { readonly length: number }
-}
-
-/** Lines of the overview, sections of plots, lines of other tables, and items of lists: at most so many. */
-const maxMetrics = 1000
+/** Sections of plots: at most so many. */
 const maxSections = 250
-const maxRows = 200
-const maxItems = 20
 
 // -----------------------------------------------------------------------------
 // Rendering
@@ -107,20 +39,20 @@ const maxItems = 20
  * @since 0.1.0
  */
 export const render = (input: Input, directory: string = input.info.run.directory): string => {
-  const link = linker(directory)
+  const format = markdown(directory)
   const files = filesByMetric(input)
   const sections = input.series.filter((series) => files.has(idOf(series)))
   const anchors = new Map(sections.slice(0, maxSections).map((series, nth) => [series, `plot-${nth + 1}`]))
   return [
-    ...header(input),
-    ...missing(input),
-    ...environment(input.info),
-    ...configuration(input.info.config),
-    ...datasets(input.datasets, link),
-    ...ranks(input.ranks),
-    ...overview(input, anchors),
-    ...plots(sections, anchors, files, link),
-    ...undrawn(input)
+    ...header(input, format),
+    ...missing(input, format),
+    ...environment(input.info, format),
+    ...configuration(input.info.config, format),
+    ...datasets(input, format),
+    ...ranks(input.ranks, format),
+    ...overview(input, anchors, format),
+    ...plots(sections, anchors, files, format),
+    ...undrawn(input, format)
   ].join("\n") + "\n"
 }
 
@@ -136,160 +68,42 @@ export const write = (input: Input, directory: string): Effect.Effect<string, Ar
 }
 
 // -----------------------------------------------------------------------------
-// Sections
+// Plots
 // -----------------------------------------------------------------------------
-
-const header = ({ census, info }: Input): Lines => {
-  const { run } = info
-  const metrics = census.groups.flatMap((group) => group.variables).filter((variable) =>
-    variable.statistic === undefined
-  )
-  return [
-    `# Run ${code(run.id)}`,
-    "",
-    `Generated ${info.finalizedAt.iso} by ezpz-stream ${plain(info.provenance.version)}.`,
-    "",
-    ...table(["Run", ""], [
-      ["Project", code(run.project)],
-      ["Name", code(run.name ?? "")],
-      ["State", plain(run.state)],
-      ["Started", info.startedAt.iso],
-      ["Ended", info.endedAt.iso],
-      ["Duration", duration(info.duration)],
-      ["Records", count(info.counts.rows)],
-      ["Last step", census.lastStep === undefined ? "" : number(census.lastStep)],
-      ["Metrics", `${count(metrics.length)} in ${plural(census.groups.length, "group")}`]
-    ])
-  ]
-}
-
-const missing = ({ corrupt = [], failures = [], info }: Input): Lines => {
-  const { counts, run, undelivered } = info
-  const items: Array<string> = []
-  for (const { backend, lastFailure, records } of undelivered) {
-    const reason = lastFailure === null ? "" : ` Last failure: ${code(lastFailure)}.`
-    items.push(
-      `${plural(records, "record")} not delivered to ${code(backend)}.${reason} ` +
-        `${code(`ezpz-stream sync ${quoted(run.directory)}`)} delivers what is left.`
-    )
-  }
-  if (counts.refused > 0) items.push(`${plural(counts.refused, "input line")} refused.`)
-  if (counts.corrupt > 0) {
-    const lines = corrupt.slice(0, 5).map(({ line, reason }) => `line ${line}: ${code(reason)}`)
-    const examples = lines.length === 0 ? "" : ` (${lines.join("; ")}${counts.corrupt > lines.length ? "; …" : ""})`
-    items.push(`${plural(counts.corrupt, "line")} of the log could not be read${examples}.`)
-  }
-  if (failures.length > 0) {
-    items.push(`${plural(failures.length, "plot")} could not be written: see [Not Drawn](#not-drawn).`)
-  }
-  return items.length === 0 ? [] : ["", "## What Is Missing", "", ...items.map((item) => `- ${item}`)]
-}
-
-const datasets = (all: ReadonlyArray<Dataset>, link: Link): Lines =>
-  all.length === 0 ? [] : [
-    "",
-    "## Datasets",
-    "",
-    ...table(
-      ["Group", "File", "Draws", "Variables"],
-      all.slice(0, maxRows).map((dataset) => [
-        code(dataset.group),
-        link(code(Path.basename(dataset.path)), dataset.path),
-        count(dataset.draws),
-        count(dataset.variables.length)
-      ]),
-      2
-    ),
-    ...left(all.length - maxRows, "dataset", "stands beside this report", "stand beside this report")
-  ]
-
-const overview = ({ census, series: all }: Input, anchors: ReadonlyMap<Series.Series, string>): Lines => {
-  if (all.length === 0) return []
-  const lines: Array<string> = ["", "## Metric Overview"]
-  const groups = new Map<string, Array<Series.Series>>()
-  for (const series of all.slice(0, maxMetrics)) {
-    const group = groups.get(series.group.name)
-    if (group === undefined) groups.set(series.group.name, [series])
-    else group.push(series)
-  }
-  const names = new Map<string, Array<string>>()
-  const renamed = Census.renamed(census)
-  for (const { group, key, name } of renamed.slice(0, maxRows)) {
-    const note = `${keyText(key)} is ${code(name)}`
-    const notes = names.get(group)
-    if (notes === undefined) names.set(group, [note])
-    else notes.push(note)
-  }
-  for (const [name, members] of groups) {
-    if (groups.size > 1 || name !== "") lines.push("", `### ${groupTitle(name)}`)
-    lines.push(
-      "",
-      ...table(
-        ["Metric", "Latest", "Mean", "Min", "Max", "Std", "Count"],
-        members.map((series) => {
-          const { summary, variable } = series
-          const anchor = anchors.get(series)
-          const name = keyText(variable.key)
-          const statistic = (value: number) => summary.count === 0 ? "" : number(value, summary.std)
-          return [
-            anchor === undefined ? name : `[${name}](#${anchor})`,
-            summary.count + summary.nonFinite === 0 ? "" : number(summary.latest, summary.std),
-            statistic(summary.mean),
-            statistic(summary.min),
-            statistic(summary.max),
-            summary.count === 0 ? "" : number(summary.std),
-            count(summary.count) + (summary.nonFinite === 0 ? "" : ` (and ${count(summary.nonFinite)} not finite)`)
-          ]
-        }),
-        1
-      )
-    )
-    const notes = names.get(name)
-    if (notes !== undefined) lines.push("", `Variables: ${listed(notes)}.`)
-  }
-  return [
-    ...lines,
-    ...left(
-      renamed.length - maxRows,
-      "variable",
-      "has another name in its dataset",
-      "have another name in their dataset"
-    ),
-    ...left(all.length - maxMetrics, "metric", "is in the datasets", "are in the datasets")
-  ]
-}
 
 const plots = (
   sections: ReadonlyArray<Series.Series>,
   anchors: ReadonlyMap<Series.Series, string>,
   files: ReadonlyMap<string, Files>,
-  link: Link
+  format: Format
 ): Lines => {
   if (sections.length === 0) return []
-  const lines: Array<string> = ["", "## Plots"]
+  const { heading } = format
+  const lines: Array<string> = [...heading(2, "Plots")]
   let group: string | undefined
   for (const [series, anchor] of anchors) {
     if (series.group.name !== group) {
       group = series.group.name
-      if (group !== "") lines.push("", `### ${groupTitle(group)}`)
+      if (group !== "") lines.push(...heading(3, groupTitle(group, format)))
     }
     const found = files.get(idOf(series))
-    if (found !== undefined) lines.push("", ...plot(series, anchor, found, link))
+    if (found !== undefined) lines.push("", ...plot(series, anchor, found, format))
   }
   return [
     ...lines,
-    ...left(sections.length - maxSections, "plot", "is in the folder plots", "are in the folder plots")
+    ...left(format, sections.length - maxSections, "plot", "is in the folder plots", "are in the folder plots")
   ]
 }
 
-const plot = (series: Series.Series, anchor: string, files: Files, link: Link): Lines => {
+const plot = (series: Series.Series, anchor: string, files: Files, format: Format): Lines => {
   const { pictures, texts } = files
+  const { code, link, plain } = format
   const shown = texts.find((each) => each.text !== undefined)
   return [
-    `#### <a id="${anchor}"></a>${keyText(series.variable.key)}`,
+    `#### <a id="${anchor}"></a>${keyText(series.variable.key, format)}`,
     "",
     ...(pictures.length > 0
-      ? pictures.flatMap(({ metric, png }) => [`!${link(metric === "" ? empty : plain(metric), png)}`, ""])
+      ? pictures.flatMap(({ metric, png }) => [`!${link(metric === "" ? "(empty)" : plain(metric), png)}`, ""])
       : shown?.text === undefined
       ? []
       : [...fenced(shown.text), ""]),
@@ -327,31 +141,6 @@ const components = (series: Series.Series): ReadonlyArray<string> => [
   ...(series.ridges === undefined ? [] : [`ridges by ${series.ridges.by}`])
 ]
 
-const undrawn = ({ census, failures = [], notDrawn = [], series }: Input): Lines => {
-  const items: Array<string> = []
-  const add = (what: string, keys: ReadonlyArray<string>): void => {
-    if (keys.length > 0) items.push(`${what}: ${listed(keys.map(keyText))}.`)
-  }
-  const metrics = census.groups.flatMap((group) => group.variables).filter((variable) =>
-    variable.statistic === undefined
-  )
-  add("Counters", series.map((each) => each.variable).filter(Series.isCounter).map((variable) => variable.key))
-  add(
-    "Text",
-    metrics.filter((variable) => variable.count === 0 && variable.texts > 0).map((variable) => variable.key)
-  )
-  add(
-    "Without any value",
-    metrics.filter((variable) => variable.count === 0 && variable.texts === 0).map((variable) => variable.key)
-  )
-  for (const { count: many, group } of notDrawn.slice(0, maxItems)) {
-    items.push(`${plural(many, "metric")} of ${group === "" ? "no group" : code(group)}: more than are drawn.`)
-  }
-  for (const failure of failures.slice(0, maxItems)) items.push(code(failure.message, 500))
-  if (failures.length > maxItems) items.push(`${count(failures.length - maxItems)} more plots could not be written.`)
-  return items.length === 0 ? [] : ["", "## Not Drawn", "", ...items.map((item) => `- ${item}`)]
-}
-
 // -----------------------------------------------------------------------------
 // Files of a metric
 // -----------------------------------------------------------------------------
@@ -375,13 +164,3 @@ const filesByMetric = (input: Input): ReadonlyMap<string, Files> => {
 }
 
 const idOf = (series: Series.Series): string => `${series.group.name}\0${series.variable.key}`
-
-const listed = (all: ReadonlyArray<string>): string =>
-  all.slice(0, maxItems).join(", ") + (all.length > maxItems ? ` and ${count(all.length - maxItems)} more` : "")
-
-/** What stands for the empty key: a link needs something to be clicked at. */
-const empty = "(empty)"
-
-const keyText = (key: string): string => key === "" ? empty : code(key)
-
-const groupTitle = (name: string): string => name === "" ? "Without a group" : code(name)

@@ -117,7 +117,9 @@ export const written = (
     `  log       ${Path.basename(history.logPath)}, ${plural(finished.rows, "record")}`,
     `  datasets  ${several.join(" ") || "none: no numeric metrics"}`,
     `  plots     ${drawn}`,
-    `  report    ${named("report.md").length > 0 ? "report.md" : "none"}`
+    `  report    ${
+      [...named("report.md"), ...named("report.html")].map((file) => Path.basename(file)).join(" ") || "none"
+    }`
   ]
   if (finished.corrupt > 0) {
     lines.push(`  ${plural(finished.corrupt, "line")} of the log could not be read and were left out`)

@@ -25,9 +25,19 @@ export const stdin: Effect.Effect<Input, never, Stdio.Stdio> = Effect.gen(functi
   return {
     name: "standard input",
     bytes: Stream.mapError(stdio.stdin, (error) => failure(`Standard input cannot be read: ${error.message}`)),
-    size: Option.isSome(stat) && stat.value.isFile() ? stat.value.size : undefined
+    size: Option.isSome(stat) && stat.value.isFile() ? remaining(stat.value.size) : undefined
   }
 })
+
+/** What is left of a file that somebody before us may have read from; Linux says so. */
+const remaining = (size: number): number => {
+  try {
+    const position = /^pos:\s*(\d+)$/m.exec(Fs.readFileSync("/proc/self/fdinfo/0", "utf8"))?.[1]
+    return Math.max(0, size - Number(position ?? 0))
+  } catch {
+    return size
+  }
+}
 
 /** `follow`: at the end of the file, wait for more; a file that was truncated is read from its start. */
 export const file = (path: string, follow: boolean): Effect.Effect<Input, ExitWith> =>

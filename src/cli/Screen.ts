@@ -7,13 +7,17 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Fs from "node:fs"
 
 export class Screen extends Context.Service<Screen, {
   /** Whole lines for stdout, `\n` included. */
   readonly out: (text: string) => Effect.Effect<void>
   /** Whole lines for stderr, `\n` included. */
   readonly error: (text: string | Uint8Array) => Effect.Effect<void>
-  /** Draws the bar anew (at most ten times a second), or does nothing where there is no terminal. */
+  /**
+   * Draws the bar anew (at most ten times a second), or does nothing where there is no terminal. It stays below what is
+   * written afterwards, until it is cleared.
+   */
   readonly progress: (bar: () => Bar) => void
   readonly clearProgress: () => void
   readonly columns: number
@@ -21,11 +25,11 @@ export class Screen extends Context.Service<Screen, {
   readonly color: boolean
 }>()("ezpz-stream/cli/Screen") {}
 
-/** `fraction` is undefined where the total is not known. */
+/** `fraction` is undefined where the total is not known. Where there is no room, the last of the details go first. */
 export interface Bar {
   readonly label: string
   readonly fraction: number | undefined
-  readonly detail: string
+  readonly details: ReadonlyArray<string>
 }
 
 const farBehind = 16 * 1024 * 1024
@@ -34,12 +38,20 @@ const frameMillis = 100
 export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
   const { stderr, stdout } = process
   const isTerminal = stderr.isTTY === true && process.env["TERM"] !== "dumb"
-  let shown = false
+  /** The bar as it was drawn last. */
+  let shown = ""
   let drawnAt = 0
 
   const clearProgress = (): void => {
-    if (shown) stderr.write("\r\x1b[K")
-    shown = false
+    if (shown !== "") stderr.write(eraseLine)
+    shown = ""
+  }
+  /** Writes lines where the bar is, and the bar below them. */
+  const above = (write: () => void): void => {
+    if (shown === "") return write()
+    stderr.write(eraseLine)
+    write()
+    stderr.write(shown)
   }
 
   // Of a closed stderr nobody is left to be told.
@@ -48,10 +60,12 @@ export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
     clearProgress()
     if (stderrIsOpen()) {
       stderr.write(
-        `stdout ${isClosed(error) ? "was closed" : `failed: ${error.message}`}; tracking goes on without it\n`
+        `stdout ${isClosed(error) ? "was closed" : `failed: ${error.message}`}; nothing more is written there\n`
       )
     }
   })
+  // Behind a pipe (`| tee`) the lines may come to this terminal all the same: then they find no bar in their place.
+  const goesOn = isTerminal && isPipe(1)
   // A second signal ends the process in the middle of anything.
   process.once("exit", clearProgress)
 
@@ -59,24 +73,26 @@ export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
     out: (text) =>
       Effect.suspend(() => {
         if (!stdoutIsOpen() || text === "") return Effect.void
-        if (stdout.isTTY === true) clearProgress()
-        stdout.write(text)
+        if (stdout.isTTY === true) above(() => void stdout.write(text))
+        else {
+          if (goesOn) clearProgress()
+          stdout.write(text)
+        }
         return stdout.writableLength < farBehind ? Effect.void : untilDrained(stdout)
       }),
     error: (text) =>
       Effect.suspend(() => {
         if (!stderrIsOpen() || text.length === 0) return Effect.void
-        clearProgress()
-        stderr.write(text)
+        above(() => void stderr.write(text))
         return stderr.writableLength < farBehind ? Effect.void : untilDrained(stderr)
       }),
     progress: (bar) => {
       const now = performance.now()
-      if (!isTerminal || !stderrIsOpen() || (shown && now - drawnAt < frameMillis)) return
+      if (!isTerminal || !stderrIsOpen() || (shown !== "" && now - drawnAt < frameMillis)) return
       drawnAt = now
-      shown = true
       // The cursor goes back to the start, so that what another process prints meanwhile takes the bar's place.
-      stderr.write(`\r\x1b[K${render(bar(), stderr.columns ?? 80)}\r`)
+      shown = `${eraseLine}${render(bar(), stderr.columns || 80)}\r`
+      stderr.write(shown)
     },
     clearProgress,
     columns: stdout.columns || fromEnvironment() || stderr.columns || 80,
@@ -84,6 +100,15 @@ export const layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
     color: isTerminal && (process.env["NO_COLOR"] ?? "") === ""
   }
 })
+
+const isPipe = (fd: number): boolean => {
+  try {
+    const stat = Fs.fstatSync(fd)
+    return stat.isFIFO() || stat.isSocket()
+  } catch {
+    return false
+  }
+}
 
 /** What COLUMNS says, for where stdout is no terminal and cannot say. */
 const fromEnvironment = (): number | undefined => {
@@ -127,11 +152,29 @@ export const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
     else stream.once("error", () => resolve()).write("", () => resolve())
   })
 
-const barWidth = 24
+const eraseLine = "\r\x1b[K"
 
-const render = ({ detail, fraction, label }: Bar, columns: number): string => {
-  const filled = Math.round(Math.min(1, fraction ?? 0) * barWidth)
-  const percent = fraction === undefined ? "" : ` ${String(Math.floor(fraction * 100)).padStart(3)}%`
-  const bar = fraction === undefined ? "" : ` ${"━".repeat(filled)}${"─".repeat(barWidth - filled)}${percent}`
-  return `${label}${bar}  ${detail}`.slice(0, columns - 1)
+const mostWidth = 24
+const leastWidth = 8
+
+/**
+ * A bar as one line that leaves the last column free, so that no terminal wraps it. Where there is no room, first the bar
+ * gets shorter, then the last details go, and then the bar.
+ */
+export const render = ({ details, fraction, label }: Bar, columns: number): string => {
+  const room = Math.max(0, columns - 1)
+  const done = fraction === undefined ? undefined : Math.max(0, Math.min(1, fraction))
+  const percent = done === undefined ? "" : ` ${String(Math.floor(done * 100)).padStart(3)}%`
+  for (let n = details.length; n >= Math.min(1, details.length); n--) {
+    const rest = `${percent}${n === 0 ? "" : `  ${details.slice(0, n).join(" · ")}`}`
+    if (done === undefined) {
+      if (label.length + rest.length <= room) return `${label}${rest}`
+      continue
+    }
+    const width = Math.min(mostWidth, room - label.length - 1 - rest.length)
+    if (width < leastWidth) continue
+    const filled = Math.round(done * width)
+    return `${label} ${"━".repeat(filled)}${"─".repeat(width - filled)}${rest}`
+  }
+  return `${label}${percent}${details.length === 0 ? "" : `  ${details[0]}`}`.slice(0, room)
 }

@@ -10,4 +10,9 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.exit(1)
 }
 Module.enableCompileCache()
+// A process that each rank may start: it waits for no command line.
+if (process.argv[2] === "nccl-bridge") {
+  const { main } = await import("./ncclBridge.ts")
+  process.exit(await main())
+}
 await import("./main.ts")

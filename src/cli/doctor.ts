@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { Backend, Dotenv, History, type Rank, TerminalPlot } from "../index.ts"
+import { Backend, DeviceMetrics, Dotenv, History, type Rank, SystemMetrics, TerminalPlot } from "../index.ts"
 import { Screen } from "./Screen.ts"
 
 export const handler = (version: string) =>
@@ -20,6 +20,9 @@ export const handler = (version: string) =>
         lines.map((line, i) =>
           [i === 0 ? `  ${name}` : "", line] as const
         )))
+    // Libraries are found by what the shell says, not by a file's variables.
+    const gpus = yield* SystemMetrics.describeGpus()
+    const bridge = yield* DeviceMetrics.describe(environment)
     const ranks = yield* History.describeRanks(environment)
     const names = selected === undefined ? [] : Backend.parseNames(selected)
     const { notes } = TerminalPlot.optionsFromEnv(environment)
@@ -27,7 +30,8 @@ export const handler = (version: string) =>
       ["ezpz-stream", version],
       ["node", `${process.version} on ${process.platform}-${process.arch}, ${Os.availableParallelism()} cores`],
       ...ranks,
-      ["gpu", gpu()],
+      ...gpus.map((line, i) => [i === 0 ? "gpu" : "", line] as const),
+      ["nccl", bridge],
       ["outputs", outputs()],
       ["backends", names.length === 0 ? "none chosen (--backends, EZPZ_TRACKER_BACKENDS)" : names.join(", ")],
       ...states.flat(),
@@ -40,15 +44,6 @@ export const handler = (version: string) =>
     yield* screen.out(rows.map(([label, value]) => `${label.padEnd(13)} ${value}\n`).join(""))
     return 0
   })
-
-/** Whether there is a driver; what is done with a GPU is not this version's. */
-const gpu = (): string => {
-  try {
-    return Fs.readFileSync("/proc/driver/nvidia/version", "utf8").split("\n")[0] ?? "NVIDIA driver"
-  } catch {
-    return Fs.existsSync("/dev/kfd") ? "AMD driver" : "none found"
-  }
-}
 
 const outputs = (): string => {
   const directory = Path.resolve("outputs")

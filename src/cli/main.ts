@@ -15,7 +15,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { version } from "../version.ts"
 import { ExitWith, type Signal, signalCode } from "./Exit.ts"
-import { outputFlags, runArgument, syncFlags, trackFlags } from "./options.ts"
+import { outputFlags, runArgument, serveFlags, syncFlags, trackFlags, watchFlags } from "./options.ts"
 import * as Screen from "./Screen.ts"
 import * as Signals from "./Signals.ts"
 
@@ -135,6 +135,22 @@ const plot = Command.make("plot", {
     Command.withExamples([{ command: "ezpz-stream plot runs/a -m loss", description: "Every group's loss" }])
   )
 
+const watch = Command.make(
+  "watch",
+  { run: runArgument, ...watchFlags },
+  ({ run, ...options }) =>
+    Effect.promise(() => import("./watch.ts")).pipe(
+      Effect.flatMap((watching) => Effect.scoped(end(watching.handler(run, options))))
+    )
+).pipe(
+  Command.withDescription("Look at a run on the whole screen while it goes on, or once it has ended; ? shows the keys"),
+  Command.withExamples([
+    { command: "ezpz-stream watch outputs/demo/20261123-134512-k3f9", description: "All of its metrics" },
+    { command: "ezpz-stream watch runs/a --filter 'loss|acc'", description: "Some of them" },
+    { command: "ezpz-stream watch runs/a | cat", description: "As text, once" }
+  ])
+)
+
 const doctor = Command.make(
   "doctor",
   {},
@@ -143,7 +159,28 @@ const doctor = Command.make(
   Command.withDescription("Say what is found: rank, launcher, transport, GPU, backends, credentials (not their values)")
 )
 
-const cli = root.pipe(Command.withSubcommands([run, finalize, sync, plot, doctor]))
+const serve = Command.make(
+  "serve",
+  {
+    root: Argument.String("ROOT").pipe(
+      Argument.withDescription("A directory with runs in it, or one run (default: outputs)"),
+      Argument.optional
+    ),
+    ...serveFlags
+  },
+  ({ root, ...options }) =>
+    Effect.promise(() => import("./serve.ts")).pipe(
+      Effect.flatMap((serving) => Effect.scoped(end(serving.handler(Option.getOrUndefined(root), options))))
+    )
+).pipe(
+  Command.withDescription("Show runs in a browser, live: a page on this machine"),
+  Command.withExamples([
+    { command: "ezpz-stream serve", description: "The runs below outputs/" },
+    { command: "ezpz-stream serve --host 0.0.0.0 runs", description: "For other machines, with a token in the address" }
+  ])
+)
+
+const cli = root.pipe(Command.withSubcommands([run, finalize, sync, plot, watch, doctor, serve]))
 
 /** Wrong usage is told in a line or two; the whole help is a command away. */
 const presenter: CliOutput.Presenter = {

@@ -74,6 +74,21 @@ export const trackFlags = {
     ),
     Flag.withDefault("auto")
   ),
+  reducer: Flag.Literals("reducer", ["auto", "zeromq", "nccl"]).pipe(
+    Flag.withDescription(
+      "How values get to rank 0: zeromq, nccl (between GPUs), or auto: nccl where every rank has it (zeromq)"
+    ),
+    Flag.withDefault("zeromq")
+  ),
+  memory: toggle("memory", "Add the device's memory to each record (mem_alloc, mem_reserved and their peaks)"),
+  flopsPerStep: optional(
+    number("flops-per-step", "X", "a number above 0", (n) => n > 0),
+    "Floating-point operations of a step on one device: adds tflops and mfu to records with a dt, its seconds"
+  ),
+  totalSteps: optional(
+    number("total-steps", "N", "a whole number from 1", whole(1)),
+    "How many steps the run will have, for the bar and the views (default: total_steps in the records)"
+  ),
   tee: toggle("tee", "Put the input lines on stdout, not the summary"),
   quiet: Flag.Boolean("quiet").pipe(
     Flag.withAlias("q"),
@@ -105,6 +120,33 @@ export const syncFlags = {
   quiet: trackFlags.quiet
 }
 
+/** How runs are shown in a browser. */
+export const serveFlags = {
+  host: Flag.String("host").pipe(
+    Flag.withMetavar("ADDRESS"),
+    Flag.withDescription("Where to listen; beyond 127.0.0.1 the address that is printed has a token (127.0.0.1)"),
+    Flag.withDefault("127.0.0.1")
+  ),
+  port: optional(
+    number("port", "N", "a port, 0 for any that is free", (n) => whole(0)(n) && n <= 65_535),
+    "The port (6226, or the next that is free)"
+  ),
+  token: toggle("token", "Ask for a token on 127.0.0.1, too: others may work on this machine")
+}
+
+/** How a run is looked at. */
+export const watchFlags = {
+  filter: optional(
+    Flag.String("filter").pipe(Flag.withMetavar("REGEX")),
+    "Show only metrics whose names match"
+  ),
+  totalSteps: optional(
+    number("total-steps", "N", "a number above 0", (n) => n > 0),
+    "How many steps there will be (default: what a metric total_steps or the configuration says)"
+  ),
+  once: toggle("once", "Print the run as text, once, as is done where there is no terminal")
+}
+
 type Given<Flags> = { readonly [K in keyof Flags]: Flags[K] extends Flag.Flag<infer A> ? A : never }
 
 /** The options of tracking, as they were given. */
@@ -112,6 +154,12 @@ export type TrackOptions = Given<typeof trackFlags>
 
 /** The options of finalizing, as they were given. */
 export type OutputOptions = Given<typeof outputFlags>
+
+/** The options of showing runs, as they were given. */
+export type ServeOptions = Given<typeof serveFlags>
+
+/** The options of watching, as they were given. */
+export type WatchOptions = Given<typeof watchFlags>
 
 /** The run a command is about. */
 export const runArgument = Argument.String("RUN").pipe(

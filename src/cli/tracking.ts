@@ -18,9 +18,13 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { type Backend, Finalize, History, Lines, Metrics, Rank, RunDirectory } from "../index.ts"
 import * as Account from "./Account.ts"
+import { parseConfig } from "./config.ts"
 import { type ExitWith, failure, type Signal, signalCode, usage } from "./Exit.ts"
+import * as Extras from "./Extras.ts"
+import * as Handles from "./Handles.ts"
 import type { Input } from "./Input.ts"
 import type { TrackOptions } from "./options.ts"
+import * as Progress from "./Progress.ts"
 import { type Bar, Screen } from "./Screen.ts"
 import { Signals } from "./Signals.ts"
 
@@ -49,7 +53,8 @@ export const track = (
     const screen = yield* Screen
     const signals = yield* Signals
     const environment = yield* History.environment
-    const history = yield* open(given, source.project, environment)
+    const extras = yield* Extras.make(given, environment)
+    const history = yield* open(given, source.project, environment, extras.memoryTotal)
     // What there is to say of a run is said by its first rank; the others pass on what is no record.
     const options = history.rank.rank === 0 ? given : { ...given, quiet: true }
     if (history.resumedAt > 0) {
@@ -59,10 +64,15 @@ export const track = (
     if (!options.quiet) yield* Effect.forkScoped(Effect.flatMap(Deferred.await(signalled), told(screen)))
     const { ending, input } = yield* source.open(signalled)
     const tally = Account.makeTally()
-    const ingest = makeIngest(history, options, input, tally, screen)
+    const handles = yield* Handles.make(environment)
+    const ingest = makeIngest(history, options, input, tally, screen, extras, handles)
     if (history.rank.worldSize > 1) yield* Effect.forkScoped(ingest.printClosed)
+    const showing = screen.isTerminal && !options.quiet
+      ? yield* Effect.forkScoped(Progress.show(screen, wholeOf(history, input, given), ingest.counters))
+      : undefined
     yield* Stream.runForEach(input.bytes, ingest.chunk)
     yield* ingest.end(Option.isSome(yield* Deferred.poll(signalled)))
+    if (showing !== undefined) yield* Fiber.interrupt(showing)
     screen.clearProgress()
 
     const ends = yield* showEnd(history.tracker.names, screen, options.quiet)
@@ -125,9 +135,17 @@ export const untilSignal = (input: Input, signalled: Deferred.Deferred<Signal>):
   bytes: Stream.interruptWhen(input.bytes, Effect.andThen(Deferred.await(signalled), Effect.sleep(lastWordsMillis)))
 })
 
+/** What there is a total of, for the progress bar. */
+const wholeOf = (history: History.History, { size }: Input, { totalSteps }: TrackOptions): Progress.Whole => ({
+  size,
+  resumedAt: history.resumedAt,
+  isGiven: totalSteps !== undefined,
+  totalSteps: () => history.totalSteps
+})
+
 /** Shows how folding goes in the progress bar. */
 export const showPhase = (screen: Screen["Service"]) => (phase: string, done: number, total: number): void =>
-  screen.progress(() => ({ label: phase, fraction: total > 0 ? done / total : undefined, detail: "" }))
+  screen.progress(() => ({ label: phase, fraction: total > 0 ? done / total : undefined, details: [] }))
 
 /**
  * The bar while a run ends: what is made, or how long backends have been waited for. Drawn again and again, since warnings
@@ -141,7 +159,7 @@ const showEnd = (backends: ReadonlyArray<string>, screen: Screen["Service"], qui
     const delivering = (): Bar => ({
       label: `delivering to ${backends.join(", ")}`,
       fraction: undefined,
-      detail: `${Math.floor((clock.currentTimeMillisUnsafe() - since) / 1000)} s`
+      details: [`${Math.floor((clock.currentTimeMillisUnsafe() - since) / 1000)} s`]
     })
     let draw = (): void => {
       if (backends.length > 0) screen.progress(delivering)
@@ -170,8 +188,9 @@ const drawMillis = 500
 const open = (
   options: TrackOptions,
   project: string,
-  environment: Rank.Environment
-): Effect.Effect<History.History, ExitWith, Scope.Scope> =>
+  environment: Rank.Environment,
+  memoryTotal: number | undefined
+): Effect.Effect<History.History, ExitWith, Screen | Scope.Scope> =>
   Effect.gen(function*() {
     if (options.outdir?.trim() === "") return yield* usage("--outdir is empty: which directory?")
     if (options.resume && options.overwrite) return yield* usage("--resume and --overwrite exclude each other.")
@@ -182,7 +201,8 @@ const open = (
     const runId = yield* History.makeRunId
     const outdir = options.outdir ?? Path.join("outputs", projectName.replaceAll(/[^\w.-]/g, "_"), runId)
     // A log without a record is what a run leaves that never began: nothing is lost by taking its place.
-    const first = Rank.fromEnvironment(environment).rank === 0
+    const { launcher, rank } = Rank.fromEnvironment(environment)
+    const first = rank === 0
     const there = first &&
       (Fs.statSync(Path.join(outdir, RunDirectory.logName), { throwIfNoEntry: false })?.size ?? 0) > 0
     if (there && !options.resume && !options.overwrite) {
@@ -191,6 +211,9 @@ const open = (
       )
     }
     if (options.resume && first && !there) return yield* usage(`There is no run in ${outdir} to go on with.`)
+    if (options.resume && there && launcher !== Rank.single.launcher) {
+      yield* waitForWriter(Path.join(outdir, RunDirectory.logName))
+    }
     const config = yield* parseConfig(options.config)
     return yield* History.make({
       ...(there ? {} : { runId }),
@@ -205,41 +228,31 @@ const open = (
       stepKey: options.stepKey,
       precision: options.precision,
       style: options.summary,
+      memoryTotal,
+      totalSteps: options.totalSteps,
       fsync: options.fsync,
+      reducer: options.reducer,
       distributedHistory: options.distributed === "auto" ? "auto" : options.distributed === "on"
     }).pipe(Effect.mapError((error) => failure(error.message)))
   })
 
-const parseConfig = (entries: ReadonlyArray<string>): Effect.Effect<Backend.Config | undefined, ExitWith> =>
+/**
+ * A launcher that starts ranks over (torchrun) does not wait until the one before has finished the run. Who goes on with
+ * it has to: where a tracker fails, its job does. A person at a shell is told at once.
+ */
+const waitForWriter = (logPath: string): Effect.Effect<void, never, Screen> =>
   Effect.gen(function*() {
-    const config: Record<string, unknown> = {}
-    for (const entry of entries) {
-      if (entry.startsWith("@")) {
-        const path = entry.slice(1)
-        const loaded: unknown = yield* Effect.try({
-          try: () => JSON.parse(Fs.readFileSync(path, "utf8")),
-          catch: (error) => usage(`--config @${path}: ${error instanceof Error ? error.message : String(error)}`)
-        })
-        if (typeof loaded !== "object" || loaded === null || Array.isArray(loaded)) {
-          return yield* usage(`--config @${path}: expected a JSON object`)
-        }
-        Object.assign(config, loaded)
-      } else {
-        const equals = entry.indexOf("=")
-        if (equals <= 0) return yield* usage(`--config ${entry}: expected KEY=VALUE or @FILE`)
-        config[entry.slice(0, equals)] = jsonOrText(entry.slice(equals + 1))
-      }
+    const screen = yield* Screen
+    for (let waited = 0; waited < writerMillis; waited += lookMillis) {
+      const writer = yield* RunDirectory.writerOf(logPath)
+      if (writer === undefined || !writer.here) return
+      if (waited === 0) yield* screen.error(`Process ${writer.pid} is still writing this run: waiting for it\n`)
+      yield* Effect.sleep(lookMillis)
     }
-    return entries.length === 0 ? undefined : config
   })
 
-const jsonOrText = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
+const writerMillis = 60_000
+const lookMillis = 100
 
 // -----------------------------------------------------------------------------
 // Lines in
@@ -250,17 +263,20 @@ const makeIngest = (
   options: TrackOptions,
   input: Input,
   tally: Account.Tally,
-  screen: Screen["Service"]
+  screen: Screen["Service"],
+  extras: Extras.Extras,
+  handles: Effect.Success<ReturnType<typeof Handles.make>>
 ) => {
   // As they came: refused lines and those of --tee are passed on to the byte.
   const splitter = Lines.splitter({ verbatim: true })
   let printed = 0
   let read = 0
-  let startedAt: number | undefined
+  let firstStep: number | undefined
+  let step: number | undefined
 
   /** `ended`: whether the last one had its line break. */
   const lines = (texts: ReadonlyArray<string | Lines.Damaged>, ended = true): Effect.Effect<void, ExitWith> =>
-    Effect.suspend(() => {
+    Effect.flatMap(handles(texts), (texts) => {
       const batch: Batch = { records: [], sources: [], notices: [] }
       for (const text of texts) {
         tally.line++
@@ -285,8 +301,14 @@ const makeIngest = (
 
   /** Gives back what was written; undefined if it could not be. */
   const write = ({ records }: Batch): Effect.Effect<ReadonlyArray<History.Tracked> | undefined> =>
-    history.updateAll(records).pipe(
-      Effect.tap(() => Effect.sync(() => tally.accepted += records.length)),
+    history.updateAll(extras.add(records)).pipe(
+      Effect.tap(() =>
+        Effect.sync(() => {
+          tally.accepted += records.length
+          firstStep ??= records[0]?.step
+          step = Progress.lastStep(records) ?? step
+        })
+      ),
       // The job goes on training: what cannot be written is refused, and the next chunk is tried again.
       Effect.catch((error) => {
         const told = Account.unwritten(tally, records.length, error.message)
@@ -333,21 +355,6 @@ const makeIngest = (
     return text
   }
 
-  const showProgress = Effect.map(Clock.currentTimeMillis, (now) => {
-    if (options.quiet) return
-    const since = startedAt ??= now
-    screen.progress(() => {
-      const seconds = (now - since) / 1000
-      const rate = seconds > 1 ? ` · ${Math.round(tally.accepted / seconds).toLocaleString("en")}/s` : ""
-      const bad = tally.refused > 0 ? ` · ${tally.refused} refused` : ""
-      return {
-        label: "tracking",
-        fraction: input.size === undefined || input.size === 0 ? undefined : read / input.size,
-        detail: `${tally.accepted.toLocaleString("en")} records${rate}${bad}`
-      }
-    })
-  })
-
   const print = (tracked: ReadonlyArray<History.Tracked>): Effect.Effect<void> =>
     options.tee ? Effect.void : screen.out(summaries(tracked))
 
@@ -355,11 +362,17 @@ const makeIngest = (
     /** Prints records as they close, whether or not others come in. */
     printClosed: Effect.forever(Effect.flatMap(history.closed, print)),
     printRest: Effect.flatMap(history.takeClosed, print),
+    counters: (): Progress.Counters => ({
+      bytes: read,
+      accepted: tally.accepted,
+      refused: tally.refused,
+      firstStep,
+      step
+    }),
     chunk: (bytes: Uint8Array): Effect.Effect<void, ExitWith> =>
       Effect.gen(function*() {
         read += bytes.length
         yield* lines(splitter.push(bytes))
-        yield* showProgress
         // Backends take their turn before the next chunk, or they would fall behind a fast file.
         yield* Effect.yieldNow
       }),

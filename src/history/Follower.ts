@@ -27,7 +27,8 @@ export const make = (
     const formatter = Summary.make({
       ...(options.precision === undefined ? {} : { precision: options.precision }),
       ...(options.style === undefined ? {} : { style: options.style }),
-      ...(options.constants === undefined ? {} : { constants: options.constants })
+      ...(options.constants === undefined ? {} : { constants: options.constants }),
+      memoryTotal: options.memoryTotal
     })
     const reduction = yield* reducer.open(place.runId, () => {})
     let seq = 0
@@ -69,6 +70,7 @@ export const make = (
       directory: place.directory,
       logPath: place.logPath,
       resumedAt: 0,
+      totalSteps: options.totalSteps,
       rank: reducer.rank,
       tracker: nobody,
       update,

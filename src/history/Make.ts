@@ -18,6 +18,7 @@ import * as Journal from "../Journal.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Rank from "../Rank.ts"
 import * as Reducer from "../Reducer.ts"
+import type * as ZeroMq from "../reducer/zeromq/ZeroMq.ts"
 import * as RunDirectory from "../RunDirectory.ts"
 import * as RunLog from "../RunLog.ts"
 import * as Secrets from "../Secrets.ts"
@@ -33,6 +34,7 @@ import { check, checkFinalize } from "./Options.ts"
 import * as Place from "./Place.ts"
 import { turnedOff } from "./Ranks.ts"
 import * as Recorder from "./Recorder.ts"
+import * as TotalSteps from "./TotalSteps.ts"
 import { leading, none } from "./Tracked.ts"
 
 // -----------------------------------------------------------------------------
@@ -67,7 +69,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     const startedAt = yield* Place.now
     yield* check(options)
     const place = yield* Place.locate(options)
-    const reducer = yield* chooseReducer(options.distributedHistory, environment)
+    const reducer = yield* chooseReducer(options, environment)
     if (reducer.rank.rank > 0) return yield* Follower.make(options, place, reducer)
     // A scope of its own, so that `finalize` can close the log before it reads it.
     const scope = yield* Effect.scope
@@ -104,6 +106,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       }))
     ]
     const config = Secrets.mask(options.config ?? resumed?.config ?? {}, environment)
+    const totalSteps = yield* TotalSteps.make(options.totalSteps, resumed?.totalSteps)
     let run: RunDirectory.Run = {
       format: RunLog.formatVersion,
       runId,
@@ -114,7 +117,8 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
       createdAt: resumed?.createdAt ?? startedAt,
       state: "running",
       backends: [...new Set([...(resumed?.backends ?? []), ...entries.map((entry) => entry.name)])],
-      config
+      config,
+      totalSteps: totalSteps.value()
     }
     yield* RunDirectory.writeRun(place.logPath, run)
     const rank = reducer.rank.rank
@@ -159,14 +163,29 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
     const formatter = Summary.make({
       ...(options.precision === undefined ? {} : { precision: options.precision }),
       ...(options.style === undefined ? {} : { style: options.style }),
-      ...(options.constants === undefined ? {} : { constants: options.constants })
+      ...(options.constants === undefined ? {} : { constants: options.constants }),
+      memoryTotal: options.memoryTotal
     })
-    const recorder = yield* Recorder.make({ formatter, history: () => history }, runId, writer, reducer, tracker)
+    const recorder = yield* Recorder.make(
+      { formatter, history: () => history },
+      runId,
+      writer,
+      reducer,
+      tracker,
+      totalSteps.see
+    )
 
     let closed = false
     // Once it was asked for; and whether backends know.
     let asked: Backend.RunState | undefined
     let ended = false
+
+    // Those who look at the run are told how many steps it will have.
+    yield* Effect.forkScoped(Effect.forever(Effect.flatMap(totalSteps.changed, () => {
+      if (closed) return Effect.void
+      run = { ...run, totalSteps: totalSteps.value() }
+      return Effect.ignore(RunDirectory.writeRun(logPath, run))
+    })))
 
     const told = new Set<string>()
     const tell = (records: ReadonlyArray<Metrics.Decoded>): Effect.Effect<void> => {
@@ -265,7 +284,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         if (Path.resolve(target) !== Path.resolve(directory) || Path.basename(logPath) !== RunDirectory.logName) {
           yield* Effect.uninterruptible(moveTo(target, Math.max(leastMillis, timeout - waited)))
         }
-        run = { ...run, state, runName: finalizing.runName ?? run.runName }
+        run = { ...run, state, runName: finalizing.runName ?? run.runName, totalSteps: totalSteps.value() }
         const result = yield* Finalize.run({
           ...finalizing,
           logPath,
@@ -293,7 +312,7 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         closed = true
         yield* recorder.close
         const delivered = yield* tracker.finish(state, finishTimeout * 1000)
-        run = { ...run, state }
+        run = { ...run, state, totalSteps: totalSteps.value() }
         yield* Effect.ignore(RunDirectory.writeRun(logPath, run))
         ended = true
         return delivered
@@ -315,6 +334,9 @@ export const make = (options: Options = {}): Effect.Effect<History, MakeError, S
         return logPath
       },
       resumedAt: writer.lastSeq,
+      get totalSteps() {
+        return totalSteps.value()
+      },
       rank: reducer.rank,
       closed: recorder.closed,
       takeClosed: recorder.take,
@@ -351,7 +373,7 @@ const keepProvenance = (
  * are ranks all the same: only the first one writes. What several need is loaded where there are several.
  */
 const chooseReducer = (
-  distributed: boolean | "auto" = "auto",
+  { distributedHistory: distributed = "auto", reducer = "zeromq", reduction }: Options,
   environment: Rank.Environment
 ): Effect.Effect<Reducer.Reducer["Service"]> => {
   const off = turnedOff(environment) !== undefined
@@ -364,10 +386,20 @@ const chooseReducer = (
       onNone: () =>
         rank.worldSize === 1
           ? Effect.succeed(Reducer.local)
-          : Effect.map(Effect.promise(() => import("../reducer/zeromq/ZeroMq.ts")), (zeromq) =>
-            Reducer.orLocal(zeromq.make({ environment })))
+          : Effect.map(
+            Effect.promise(() => makeReducer(reducer)),
+            (make) => Reducer.orLocal(make({ environment, sync: reduction === "sync" }))
+          )
     })
   )
+}
+
+const makeReducer = async (
+  choice: NonNullable<Options["reducer"]>
+): Promise<(options: ZeroMq.Options) => Reducer.Reducer["Service"]> => {
+  if (choice === "zeromq") return (await import("../reducer/zeromq/ZeroMq.ts")).make
+  const { make } = await import("../reducer/nccl/Nccl.ts")
+  return (options) => make({ ...options, choice })
 }
 
 /** So long backends get after the outputs are made, even if records took all of their time. */

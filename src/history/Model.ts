@@ -35,8 +35,13 @@ import type { Tracker } from "../Tracker.ts"
  *   environment says EZPZ_NO_DISTRIBUTED_HISTORY or EZPZ_LOCAL_HISTORY. A {@link Reducer.Reducer} that is provided is
  *   taken, else ranks meet over ZeroMQ.
  * - `reduction`: `"sync"`: an `update` of rank 0 waits for its own step to close. `"async"` (the default): it never waits.
+ * - `reducer`: how values get to rank 0: `"zeromq"` (the default), `"nccl"`: between GPUs, with a warning where that cannot
+ *   be, or `"auto"`: between GPUs wherever each rank has one and NCCL. What cannot go one way goes over ZeroMQ.
  * - `stepKey`: the name of the step in records that come without one from the caller.
- * - `precision`, `style`, `constants`: see {@link Summary.format}.
+ * - `precision`, `style`, `constants`: see {@link Summary.format}. `memoryTotal`: the device's memory in GiB, what a peak
+ *   is a percentage of: {@link Memory.total}.
+ * - `totalSteps`: how many steps the run will have, for those who look at it while it runs. Without it a `total_steps` in
+ *   the records says so, as long as it stays the same.
  * - `fsync`: every write waits for the disk, so that records survive the loss of power.
  *
  * @category models
@@ -59,10 +64,13 @@ export interface Options {
   readonly keys?: ReadonlyArray<string> | undefined
   readonly distributedHistory?: boolean | "auto" | undefined
   readonly reduction?: "async" | "sync" | undefined
+  readonly reducer?: "auto" | "zeromq" | "nccl" | undefined
   readonly stepKey?: string | undefined
   readonly precision?: number | undefined
   readonly style?: "aligned" | "tight" | undefined
   readonly constants?: ReadonlyArray<string> | undefined
+  readonly memoryTotal?: number | undefined
+  readonly totalSteps?: number | undefined
   readonly fsync?: boolean | undefined
   readonly environment?: Environment | undefined
 }
@@ -101,6 +109,7 @@ export interface Tracked extends Row {
  * rank but the first nothing is written, and lines are of the rank's own values. `updateAll` takes records decoded by {@link Metrics.decodeLine} or
  * {@link Metrics.decode}, writes them at once, and gives back those whose step has closed. `finalize` ends the run and
  * folds it; `finish` ends it and leaves the folding to `ezpz-stream finalize`. With neither it ends with its scope.
+ * `totalSteps` is how many steps the run will have, as far as is known by now.
  *
  * @category models
  * @since 0.1.0
@@ -110,6 +119,7 @@ export interface History {
   readonly directory: string
   readonly logPath: string
   readonly resumedAt: number
+  readonly totalSteps: number | undefined
   readonly rank: Rank
   readonly tracker: Tracker
   readonly update: (metrics: Metrics.Input, options?: UpdateOptions) => Effect.Effect<string, UpdateError>

@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import { type FinalizeOptions, type Options, OptionsError } from "./Model.ts"
 
 /** Refuses options of `make` that do not make sense. */
-export const check = ({ jsonlPath, outdir, precision, runId, style }: Options): Effect.Effect<void, OptionsError> =>
+export const check = (
+  { jsonlPath, outdir, precision, reducer, runId, style, totalSteps }: Options
+): Effect.Effect<void, OptionsError> =>
   refuse([
     ["runId", runId, runId === undefined || /^(?!\.+$)[^/\\\0]+$/.test(runId), "a name without slashes"],
     ["outdir", outdir, isNamed(outdir), "a directory"],
@@ -18,7 +20,14 @@ export const check = ({ jsonlPath, outdir, precision, runId, style }: Options): 
       precision === undefined || (Number.isInteger(precision) && precision >= 0),
       "a whole number"
     ],
-    ["style", style, style === undefined || style === "aligned" || style === "tight", "aligned or tight"]
+    ["reducer", reducer, reducer === undefined || reducers.has(reducer), "auto, zeromq or nccl"],
+    ["style", style, style === undefined || style === "aligned" || style === "tight", "aligned or tight"],
+    [
+      "totalSteps",
+      totalSteps,
+      totalSteps === undefined || (totalSteps > 0 && totalSteps < Infinity),
+      "a number above 0"
+    ]
   ])
 
 /** Refuses options of `finalize` that do not make sense. */
@@ -32,6 +41,8 @@ export const checkFinalize = (
     ["numChains", numChains, atLeast(numChains, 1), "a number from 1"],
     ["finishTimeout", finishTimeout, atLeast(finishTimeout, 0), "a number of seconds"]
   ])
+
+const reducers = new Set(["auto", "zeromq", "nccl"])
 
 const isNamed = (name: string | undefined): boolean => name === undefined || name.trim() !== ""
 

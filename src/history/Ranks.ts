@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Rank from "../Rank.ts"
+import { jobOf } from "../reducer/zeromq/reduction/options.ts"
 
 /**
  * Which variable turns statistics across ranks off, if one does.
@@ -31,7 +32,7 @@ export const describe = (environment: Rank.Environment): Effect.Effect<ReadonlyA
       : `, ${localRank} of ${localWorldSize} on this host`
     const who = ["rank", `${rank} of ${worldSize}${local} (launcher: ${launcher})`] as const
     if (worldSize === 1) return [who, ["transport", "none needed: one rank"]]
-    const named = [who, ["job", Rank.jobFromEnvironment(environment).id] as const]
+    const named = [who, ["job", jobOf(environment).id] as const]
     const off = turnedOff(environment)
     if (off !== undefined) return [...named, ["transport", `none: ${off} turns statistics across ranks off`]]
     const { probe } = yield* Effect.promise(() => import("../reducer/zeromq/Probe.ts"))

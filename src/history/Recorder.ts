@@ -19,7 +19,7 @@ import { type Run, TrackedRow } from "./Tracked.ts"
 
 /**
  * `record` appends records in one write, and gives back those whose step has closed since it was asked last; it throws
- * {@link RunLog.RunLogError}, and then nothing was recorded. `closed` waits for records that close in between, `take` does
+ * {@link RunLog.RunLogError}, and then nothing was recorded; else `seen` is shown them. `closed` waits for records that close in between, `take` does
  * not. `own` waits for the last record to close, and gives it. `close` publishes what is still open, and says if
  * statistics could not be written.
  */
@@ -36,7 +36,8 @@ export const make = (
   runId: string,
   writer: RunLog.Writer,
   reducer: Reducer.Reducer["Service"],
-  tracker: Tracker
+  tracker: Tracker,
+  seen: (records: ReadonlyArray<Metrics.Decoded>) => void
 ): Effect.Effect<Recorder, Reducer.ReducerError, Scope.Scope> =>
   Effect.gen(function*() {
     const rank = reducer.rank.rank
@@ -47,6 +48,8 @@ export const make = (
     let published: ReadonlyArray<Row> = []
     let lastPublished = writer.lastSeq
     let unwritten = 0
+    /** Records that somebody waits for: several may at the same time. */
+    const waitedFor = new Map<number, Row | undefined>()
 
     const writeStatistics = (rows: ReadonlyArray<Row>): void => {
       const closing = rows.filter((row) => row.statistics !== undefined)
@@ -59,7 +62,8 @@ export const make = (
       }
     }
 
-    const reduction = yield* reducer.open(runId, (rows, amended = false) => {
+    const reduction = yield* reducer.open(runId, (closed, amended = false) => {
+      const rows = closed.map(plain)
       writeStatistics(rows)
       // Backends have had the record. The log keeps what was said last.
       if (amended) return
@@ -68,6 +72,7 @@ export const make = (
       tracker.offer(rows, open[0]?.start ?? writer.end())
       published = published.length === 0 ? rows : [...published, ...rows]
       lastPublished = last
+      if (waitedFor.size > 0) { for (const row of rows) if (waitedFor.has(row.seq)) waitedFor.set(row.seq, row) }
       if (published.length > mostUnasked) published = published.slice(-mostUnasked)
       some.openUnsafe()
     })
@@ -93,18 +98,24 @@ export const make = (
         seq += rows.length
         open.push({ start, last: seq })
         reduction.offer(rows)
+        seen(records)
         return take()
       },
       closed: Effect.andThen(some.await, Effect.sync(take)),
       take: Effect.sync(take),
-      own: Effect.gen(function*() {
+      own: Effect.suspend(() => {
         const wanted = seq
         const isOpen = (): boolean => lastPublished < wanted
-        while (isOpen()) {
-          yield* some.await
-          if (isOpen()) some.closeUnsafe()
-        }
-        return take().find((row) => row.seq === wanted)
+        if (isOpen()) waitedFor.set(wanted, undefined)
+        return Effect.gen(function*() {
+          while (isOpen()) {
+            yield* some.await
+            if (isOpen()) some.closeUnsafe()
+          }
+          const rows = take()
+          const row = waitedFor.get(wanted)
+          return row === undefined ? rows.find(({ seq }) => seq === wanted) : TrackedRow.of(run, row)
+        }).pipe(Effect.ensuring(Effect.sync(() => waitedFor.delete(wanted))))
       }),
       close: Effect.andThen(
         reduction.flush,
@@ -119,6 +130,13 @@ export const make = (
 
 /** Records that nobody asks for are not kept for ever. */
 const mostUnasked = 65_536
+
+/** Reducers may keep statistics as they like; whoever gets a record gets an ordinary object. */
+const plain = (row: Row): Row => {
+  if (row.statistics === undefined) return row
+  const { count, expected, values } = row.statistics
+  return { ...row, statistics: { values, count, expected } }
+}
 
 const closingLine = (row: Row): string =>
   row.statistics === undefined ? "" : RunLog.statisticsLine({ ...row, statistics: row.statistics })

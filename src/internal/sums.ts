@@ -1,6 +1,7 @@
 /**
- * The sum and the sum of squared deviations (M2) of a number of values, held as double-doubles, and how two of them
- * merge: the arithmetic under `Moments`, whose header says what it promises.
+ * The arithmetic under `Moments`, whose header says what it promises: the sum and the sum of squared deviations (M2) of
+ * a number of values, held as double-doubles, and how two of them merge. They are fields of a state, which is eleven
+ * doubles in an array (see states.ts).
  *
  * Everything stays in one range, so that no product overflows and no rounding error underflows: where the largest
  * magnitude is beyond 2^300 values are multiplied by 2^-700, below 2^-300 by 2^700, which is exact. What is then too
@@ -10,24 +11,20 @@
  */
 
 /**
- * Sums under a scale: `count` values, `sumHigh + sumLow` = their sum times 2^(-700 * scale), `m2High + m2Low` = their M2
- * times 2^(-1400 * scale).
+ * How many values are worked out at once, before they are merged: enough to make the merge cheap, few enough for L1.
  *
- * @category models
- * @since 0.1.0
+ * @category constants
+ * @since 0.3.0
  */
-export interface Sums {
-  count: number
-  scale: number
-  sumHigh: number
-  sumLow: number
-  m2High: number
-  m2Low: number
-}
+export const blockSize = 128
 
 const large = 2 ** 300
 const small = 2 ** -300
 const unscale = 2 ** 700
+
+// -----------------------------------------------------------------------------
+// Kernels
+// -----------------------------------------------------------------------------
 
 /**
  * Merges count, scale, sum and M2 of one lot of values into another's.
@@ -35,39 +32,42 @@ const unscale = 2 ** 700
  * @category kernels
  * @since 0.1.0
  */
-export const mergeSums = (self: Sums, that: Readonly<Sums>): void => {
-  if (that.count === 0) return
-  if (self.count === 0) {
-    self.count = that.count
-    self.scale = that.scale
-    self.sumHigh = that.sumHigh
-    self.sumLow = that.sumLow
-    self.m2High = that.m2High
-    self.m2Low = that.m2Low
+export const mergeSums = (self: Float64Array, at: number, that: Float64Array, from: number): void => {
+  const n1 = self[at]!
+  const n2 = that[from]!
+  if (n2 === 0) return
+  if (n1 === 0) {
+    self[at] = n2
+    for (let i = 6; i <= 10; i++) self[at + i] = that[from + i]!
     return
   }
-  let { m2High, m2Low, scale, sumHigh, sumLow } = that
-  for (; scale < self.scale; scale++) {
-    sumHigh /= unscale
-    sumLow /= unscale
-    m2High = m2High / unscale / unscale
+  let sum1 = self[at + 7]!
+  let sum1Low = self[at + 8]!
+  let m1 = self[at + 9]!
+  let m1Low = self[at + 10]!
+  let sum2 = that[from + 7]!
+  let sum2Low = that[from + 8]!
+  let m2 = that[from + 9]!
+  let m2Low = that[from + 10]!
+  for (let scale = that[from + 6]!; scale < self[at + 6]!; scale++) {
+    sum2 /= unscale
+    sum2Low /= unscale
+    m2 = m2 / unscale / unscale
     m2Low = m2Low / unscale / unscale
   }
-  for (; scale > self.scale; self.scale++) {
-    self.sumHigh /= unscale
-    self.sumLow /= unscale
-    self.m2High = self.m2High / unscale / unscale
-    self.m2Low = self.m2Low / unscale / unscale
+  for (; that[from + 6]! > self[at + 6]!; self[at + 6]!++) {
+    sum1 /= unscale
+    sum1Low /= unscale
+    m1 = m1 / unscale / unscale
+    m1Low = m1Low / unscale / unscale
   }
-  const n1 = self.count
-  const n2 = that.count
   const n = n1 + n2
 
   // t = n1 * sum2 - n2 * sum1
-  const p = n1 * sumHigh
-  const q = n2 * self.sumHigh
-  const pLow = productError(n1, sumHigh, p) + n1 * sumLow
-  const qLow = productError(n2, self.sumHigh, q) + n2 * self.sumLow
+  const p = n1 * sum2
+  const q = n2 * sum1
+  const pLow = timesError(n1, sum2, p) + n1 * sum2Low
+  const qLow = timesError(n2, sum1, q) + n2 * sum1Low
   const t = p - q
   const tLow = sumError(p, -q, t) + (pLow - qLow)
   const tHigh = t + tLow
@@ -76,88 +76,198 @@ export const mergeSums = (self: Sums, that: Readonly<Sums>): void => {
   let low = squareError(tHigh, high) + 2 * tHigh * (tLow - (tHigh - t))
   const weight = n1 * n2 * n
   if (weight <= Number.MAX_SAFE_INTEGER) {
-    const quotient = high / weight
-    low = quotientLow(high, low, weight, quotient)
+    const inverse = 1 / weight
+    const quotient = high * inverse
+    low = restOf(high, low, weight, quotient) * inverse
     high = quotient
   } else {
     // The product of the counts is no integer a double can hold: one after the other.
     const first = high / n1
-    low = quotientLow(high, low, n1, first)
+    low = restOf(high, low, n1, first) / n1
     const second = first / n2
-    low = quotientLow(first, low, n2, second)
+    low = restOf(first, low, n2, second) / n2
     high = second / n
-    low = quotientLow(second, low, n, high)
+    low = restOf(second, low, n, high) / n
   }
 
-  self.count = n
+  self[at] = n
   // The M2s and what lies between them are not negative: nothing cancels, so the short form of addition will do.
-  const inner = self.m2High + m2High
-  const innerLow = sumError(self.m2High, m2High, inner) + (self.m2Low + m2Low)
+  const inner = m1 + m2
+  const innerLow = sumError(m1, m2, inner) + (m1Low + m2Low)
   const whole = inner + high
   const wholeLow = sumError(inner, high, whole) + (innerLow + low)
-  self.m2High = whole + wholeLow
-  self.m2Low = wholeLow - (self.m2High - whole)
+  const m = whole + wholeLow
+  self[at + 9] = m
+  self[at + 10] = wholeLow - (m - whole)
   // Sums may cancel.
-  const sum = self.sumHigh + sumHigh
-  const sumRest = self.sumLow + sumLow
-  const carry = sumError(self.sumHigh, sumHigh, sum) + sumRest
+  const sum = sum1 + sum2
+  const sumRest = sum1Low + sum2Low
+  const carry = sumError(sum1, sum2, sum) + sumRest
   const upper = sum + carry
-  const lower = sumError(self.sumLow, sumLow, sumRest) + (carry - (upper - sum))
-  self.sumHigh = upper + lower
-  self.sumLow = lower - (self.sumHigh - upper)
+  const lower = sumError(sum1Low, sum2Low, sumRest) + (carry - (upper - sum))
+  const total = upper + lower
+  self[at + 7] = total
+  self[at + 8] = lower - (total - upper)
 }
 
 /**
- * The sums of a block of finite values. One pass: deviations from the first value, their sum and the sum of their
- * squares, each with its rounding errors beside it. As that value is one of the n, moving the squares to the mean
- * cancels a factor of n at most.
+ * Count, scale, sum and M2 of the first `n` values of a block, which are finite; the least and the greatest as well.
  *
  * @category kernels
  * @since 0.1.0
  */
-export const blockInto = (self: Sums, block: Float64Array, n: number, scale = 0): void => {
-  const pivot = block[0]!
-  let magnitude = Math.abs(pivot)
-  let sum = 0
-  let sumLow = 0
-  let squares = 0
-  let squaresLow = 0
+export const blockInto = (self: Float64Array, at: number, block: Float64Array, n: number): void => {
+  let min = block[0]!
+  let max = min
   for (let i = 1; i < n; i++) {
     const value = block[i]!
-    magnitude = Math.max(magnitude, Math.abs(value))
-    const d = value - pivot
-    const dLow = sumError(value, -pivot, d)
-    const s = sum + d
-    sumLow += sumError(sum, d, s) + dLow
-    sum = s
-    const square = d * d
-    const q = squares + square
-    squaresLow += sumError(squares, square, q) + (squareError(d, square) + 2 * d * dLow)
-    squares = q
+    if (value < min) min = value
+    else if (value > max) max = value
   }
-  if (scale === 0 && scaleOf(magnitude) !== 0) {
-    const fit = scaleOf(magnitude)
-    return blockInto(self, block.slice(0, n).map((value) => scaled(value, fit)), n, fit)
+  self[at + 2] = min
+  self[at + 3] = max
+  sumsInto(self, at, block, n)
+}
+
+/**
+ * The same, where the least and the greatest are already there.
+ *
+ * @category kernels
+ * @since 0.3.0
+ */
+export const sumsInto = (self: Float64Array, at: number, block: Float64Array, n: number): void => {
+  const min = self[at + 2]!
+  const max = self[at + 3]!
+  const scale = scaleOf(Math.max(-min, max))
+  self[at] = n
+  self[at + 6] = scale
+  if (scale !== 0) scaledInto(self, at, block, n, scale)
+  else if (min === max) equalInto(self, at, n)
+  else if (n === 2) pairInto(self, at)
+  else ordinaryInto(self, at, block, n)
+}
+
+const scaledInto = (self: Float64Array, at: number, block: Float64Array, n: number, scale: number): void => {
+  const min = self[at + 2]!
+  const max = self[at + 3]!
+  self[at + 2] = scaled(min, scale)
+  self[at + 3] = scaled(max, scale)
+  for (let i = 0; i < n; i++) fitting[i] = scaled(block[i]!, scale)
+  if (min === max) equalInto(self, at, n)
+  else ordinaryInto(self, at, fitting, n)
+  self[at + 2] = min
+  self[at + 3] = max
+}
+
+const fitting = new Float64Array(blockSize)
+
+/**
+ * Sum and M2 of values that are in the one range.
+ *
+ * - Values are taken as their distances from a pivot. Where they lie close together (the spread is at most half of the
+ *   largest magnitude) that is the first of them, else 0: either way every distance is exact (Sterbenz), and moving the
+ *   squares to the mean cancels a factor of 8n at most.
+ * - Each distance is cut in three, `q + r + rest`, at the same binary places for all: `q` and `r` have 23 bits at most,
+ *   so that `q^2`, `q * r`, `r^2` and the sums of a block of them are exact. What is rounded is at most 2^-45 of the
+ *   spread. (Adding a large number and taking it away again cuts at the place that its last bit has.)
+ */
+const ordinaryInto = (self: Float64Array, at: number, block: Float64Array, n: number): void => {
+  const min = self[at + 2]!
+  const max = self[at + 3]!
+  const magnitude = Math.max(-min, max)
+  const near = max - min <= magnitude / 2
+  const pivot = near ? block[0]! : 0
+  const reach = near ? max - min : magnitude
+  const fine = reach * 2 ** 8
+  const coarse = reach * 2 ** 30
+  let whole = 0
+  let rests = 0
+  let squares = 0
+  let between = 0
+  let squaresLow = 0
+  let squaresRest = 0
+  for (let i = 0; i < n; i++) {
+    const d = block[i]! - pivot
+    const h = d + fine - fine
+    const q = h + coarse - coarse
+    const r = h - q
+    const rest = d - h
+    whole += h
+    rests += rest
+    squares += q * q
+    between += q * r
+    squaresLow += r * r
+    squaresRest += rest * (d + h)
   }
-  self.count = n
-  self.scale = scale
+  const sum = whole + rests
+  const sumLow = sumError(whole, rests, sum)
 
   const base = n * pivot
   const total = base + sum
-  const totalLow = sumError(base, sum, total) + (productError(n, pivot, base) + sumLow)
-  self.sumHigh = total + totalLow
-  self.sumLow = totalLow - (self.sumHigh - total)
+  const totalLow = sumError(base, sum, total) + (timesError(n, pivot, base) + sumLow)
+  const totalHigh = total + totalLow
+  self[at + 7] = totalHigh
+  self[at + 8] = totalLow - (totalHigh - total)
 
   // M2 = squares - sum^2 / n
-  const high = sum + sumLow
-  const square = high * high
-  const squareLow = squareError(high, square) + 2 * high * (sumLow - (high - sum))
-  const quotient = square / n
-  const rest = squares - quotient
-  const restLow = sumError(squares, -quotient, rest) + (squaresLow - quotientLow(square, squareLow, n, quotient))
-  self.m2High = Math.max(0, rest + restLow)
-  self.m2Low = self.m2High === 0 ? 0 : restLow - (self.m2High - rest)
+  between *= 2
+  const all = squares + between
+  const allLow = sumError(squares, between, all) + (squaresLow + squaresRest)
+  const square = sum * sum
+  const squareLow = squareError(sum, square) + 2 * sum * sumLow
+  const inverse = 1 / n
+  const quotient = square * inverse
+  const left = all - quotient
+  const leftLow = sumError(all, -quotient, left) + (allLow - restOf(square, squareLow, n, quotient) * inverse)
+  const m2 = left + leftLow
+  self[at + 9] = m2
+  self[at + 10] = leftLow - (m2 - left)
 }
+
+/** Two values: M2 = (b - a)^2 / 2. */
+const pairInto = (self: Float64Array, at: number): void => {
+  const a = self[at + 2]!
+  const b = self[at + 3]!
+  const sum = a + b
+  self[at + 7] = sum
+  self[at + 8] = sumError(a, b, sum)
+  const d = b - a
+  const square = d * d
+  const high = square / 2
+  const low = (squareError(d, square) + 2 * d * sumError(b, -a, d)) / 2
+  const m2 = high + low
+  self[at + 9] = m2
+  self[at + 10] = low - (m2 - high)
+}
+
+const equalInto = (self: Float64Array, at: number, n: number): void => {
+  const value = self[at + 2]!
+  const sum = n * value
+  self[at + 7] = sum
+  self[at + 8] = timesError(n, value, sum)
+  self[at + 9] = 0
+  self[at + 10] = 0
+}
+
+// -----------------------------------------------------------------------------
+// Reading
+// -----------------------------------------------------------------------------
+
+/**
+ * A double-double divided by a count, rounded. `inverse` is 1 / count: what its rounding does to the quotient is in the
+ * rest.
+ *
+ * @category reading
+ * @since 0.3.0
+ */
+export const quotientOf = (high: number, low: number, count: number, inverse: number): number => {
+  const quotient = high * inverse
+  return quotient + restOf(high, low, count, quotient) * inverse
+}
+
+// -----------------------------------------------------------------------------
+// Scaling
+// -----------------------------------------------------------------------------
 
 /**
  * -1, 0 or 1 for magnitudes that are small, ordinary or large.
@@ -185,6 +295,10 @@ export const scaled = (value: number, scale: number): number =>
 export const unscaled = (value: number, scale: number): number =>
   scale === 0 ? value : scale > 0 ? value * unscale : value / unscale
 
+// -----------------------------------------------------------------------------
+// Internal
+// -----------------------------------------------------------------------------
+
 /** The rounding error of `sum = a + b` (Knuth). */
 const sumError = (a: number, b: number, sum: number): number => {
   const b2 = sum - a
@@ -210,13 +324,16 @@ const squareError = (a: number, square: number): number => {
   return low * low - (square - high * high - 2 * high * low)
 }
 
-/**
- * What is left of `(high + low) / divisor` beyond `quotient = high / divisor`.
- *
- * @category arithmetic
- * @since 0.1.0
- */
-export const quotientLow = (high: number, low: number, divisor: number, quotient: number): number => {
+/** The rounding error of `product = n * a`, where n is an integer: those that are not large need no splitting. */
+const timesError = (n: number, a: number, product: number): number => {
+  if (n > 2 ** 26) return productError(n, a, product)
+  const split = 134217729 * a
+  const high = split - (split - a)
+  return n * (a - high) - (product - n * high)
+}
+
+/** What is left of `high + low` beyond `quotient * divisor`, where the quotient is about right. */
+const restOf = (high: number, low: number, divisor: number, quotient: number): number => {
   const product = quotient * divisor
-  return (high - product - productError(quotient, divisor, product) + low) / divisor
+  return high - product - timesError(divisor, quotient, product) + low
 }

@@ -17,6 +17,7 @@ import { listOf } from "./Numbers.ts"
  * @since 0.1.0
  */
 export const encode = (metrics: Metrics): string => {
+  if (isPlain(metrics)) return JSON.stringify(metrics)
   const members: Array<string> = []
   for (const [key, value] of Object.entries(metrics)) members.push(`${JSON.stringify(key)}:${valueText(value)}`)
   return `{${members.join(",")}}`
@@ -37,6 +38,16 @@ export const valueText = (value: Value): string =>
     : typeof value === "object" && value !== null
     ? jsonText(value)
     : JSON.stringify(value)
+
+/** Nothing but numbers, text and truth as JSON has them: its own way to text is the fastest by far. */
+const isPlain = (metrics: Metrics): boolean => {
+  for (const key in metrics) {
+    const value = metrics[key]
+    if (typeof value === "number") { if (value - value !== 0 || Object.is(value, -0)) return false }
+    else if (typeof value !== "string" && typeof value !== "boolean") return false
+  }
+  return true
+}
 
 /** An integer beyond every double would read back as an infinity: its text says so. */
 export const bigintText = (value: bigint): string =>

@@ -51,10 +51,11 @@ export const pages = (
   range: { readonly from?: number; readonly to?: number } = {}
 ): Stream.Stream<Page, RunLogError> =>
   Stream.unwrap(Effect.map(openFile(path, "r"), (fd) => {
-    const buffer = Buffer.allocUnsafe(chunkSize)
-    const splitter = Lines.splitter({ limit: longestLine })
     const to = range.to ?? Infinity
     let at = range.from ?? 0
+    // Who follows a log reads a few lines at a time, many times a second.
+    const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(chunkSize, to - at)))
+    const splitter = Lines.splitter({ limit: longestLine })
     let line = 0
     let ended = false
     const page = (lines: ReadonlyArray<string | Lines.Damaged>, unfinished = 0): Page => {

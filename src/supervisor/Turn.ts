@@ -87,7 +87,16 @@ export const make = (
           lock = taken
           busy = undefined
         } else {
-          if (busy === undefined) onBusy()
+          if (busy === undefined) {
+            onBusy()
+            // Of one on another host it cannot be told whether it is gone.
+            if (!taken.here) {
+              yield* Effect.logWarning(
+                `${name}: process ${taken.pid} on ${taken.host} has ${options.lock()}, and is waited for. ` +
+                  "If it is gone, remove that file"
+              )
+            }
+          }
           busy = taken.here ? `process ${taken.pid}` : `process ${taken.pid} on ${taken.host}`
           yield* Effect.sleep(busyMillis)
         }

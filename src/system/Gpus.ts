@@ -1,23 +1,24 @@
 /**
- * GPUs: NVIDIA's are asked about through nvidia-smi, AMD's through their files in /sys.
+ * All GPUs of the machine: NVIDIA's are asked about through NVML, and where it cannot be loaded through nvidia-smi; AMD's
+ * through their files in /sys, Intel's through Level Zero.
  *
- * nvidia-smi is a process that may take a second, or hang with its driver: one runs at a time, for at most 10 seconds,
- * and nothing but the sample waits for it. Where there is none it is not looked for again; after three failures in a row
- * it is left alone.
+ * A driver may take a second, or hang: nothing but the sample waits for it, and what has not answered is not asked again
+ * until it has. nvidia-smi is a process: one runs at a time, for at most 10 seconds. Where there is none it is not looked for
+ * again; after three failures in a row it is left alone.
  *
  * @since 0.2.0
  */
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
-import * as Fs from "node:fs"
-import * as Path from "node:path"
 import type { Environment } from "../Rank.ts"
-import * as Files from "./Files.ts"
+import * as Amd from "./Amd.ts"
+import * as LevelZero from "./LevelZero.ts"
+import * as Nvml from "./Nvml.ts"
 import * as Slow from "./Slow.ts"
 import * as Text from "./Text.ts"
 
 const smiTimeoutMillis = 10_000
-const amdTimeoutMillis = 5000
+const driverTimeoutMillis = 5000
 const mostFailures = 3
 
 /**
@@ -33,32 +34,60 @@ export interface Options {
 }
 
 /**
- * Asks all GPUs, each by its number: NVIDIA's as NVIDIA counts them, then AMD's.
+ * Asks all GPUs, each by its number: NVIDIA's as NVIDIA counts them, then AMD's, then Intel's.
  *
  * @category constructors
  * @since 0.2.0
  */
 export const make = (options: Options): Effect.Effect<ReadonlyMap<number, Text.Gpu>> => {
-  const cards = options.platform === "linux" ? amdCards(options.root) : []
-  const amd = cards.length === 0
-    ? Effect.succeed([])
-    : Slow.make(() => Promise.all(cards.map(readCard)), [], amdTimeoutMillis)
+  const cards = options.platform === "linux" ? Amd.cards(options.root) : []
+  const amd = cards.length === 0 ? Effect.succeed([]) : ask(() => Promise.all(cards.map(Amd.read)))
   return Effect.map(
-    Effect.all([nvidia(options.environment), amd], { concurrency: "unbounded" }),
-    ([nvidia, amd]) => {
+    Effect.all([nvidia(options), amd, ask(() => intel(options))], { concurrency: "unbounded" }),
+    ([nvidia, ...others]) => {
       const first = Math.max(-1, ...nvidia.keys()) + 1
-      return new Map([...nvidia, ...amd.map((gpu, i): [number, Text.Gpu] => [first + i, gpu])])
+      return new Map([...nvidia, ...others.flat().map((gpu, i): [number, Text.Gpu] => [first + i, gpu])])
     }
   )
 }
+
+const ask = (gpus: () => Promise<ReadonlyArray<Text.Gpu>>): Effect.Effect<ReadonlyArray<Text.Gpu>> =>
+  Slow.make(gpus, [], driverTimeoutMillis)
+
+/** Of Intel's GPUs memory alone is told. */
+const intel = async ({ environment, root }: Options): Promise<ReadonlyArray<Text.Gpu>> =>
+  Promise.all((await LevelZero.load(environment, root)).map(async ({ memory }) => {
+    const { total, used } = await memory() ?? {}
+    return { total, used, utilization: undefined, watts: undefined, wattsMost: undefined, celsius: undefined }
+  }))
 
 // -----------------------------------------------------------------------------
 // NVIDIA
 // -----------------------------------------------------------------------------
 
+const none: ReadonlyMap<number, Text.Gpu> = new Map()
+
+const nvidia = (options: Options): Effect.Effect<ReadonlyMap<number, Text.Gpu>> => {
+  const smi = throughSmi(options.environment)
+  // The first answer may take as long as nvidia-smi itself: it wakes GPUs that sleep.
+  const library = Slow.make(() => throughNvml(options), none, smiTimeoutMillis)
+  return Effect.filterOrElse(library, (gpus): gpus is ReadonlyMap<number, Text.Gpu> => gpus !== undefined, () => smi)
+}
+
+/** undefined where there is no such library. */
+const throughNvml = async ({ environment, root }: Options): Promise<ReadonlyMap<number, Text.Gpu> | undefined> => {
+  const nvml = await Nvml.load(environment, root)
+  if ("missing" in nvml) return undefined
+  const gpus = new Map<number, Text.Gpu>()
+  for (let i = 0, count = await nvml.count(); i < count; i++) {
+    const device = await nvml.device(i)
+    if (device !== undefined) gpus.set(i, await device.gpu())
+  }
+  return gpus
+}
+
 /** A sample that comes while another waits for the answer has the previous one. */
-const nvidia = (environment: Environment): Effect.Effect<ReadonlyMap<number, Text.Gpu>> => {
-  const none: ReadonlyMap<number, Text.Gpu> = new Map()
+const throughSmi = (environment: Environment): Effect.Effect<ReadonlyMap<number, Text.Gpu>> => {
   let last = none
   let failures = 0
   let running = false
@@ -111,60 +140,3 @@ const smi = (environment: Environment): Effect.Effect<Answer> =>
       return Effect.void
     }
   })
-
-// -----------------------------------------------------------------------------
-// AMD
-// -----------------------------------------------------------------------------
-
-interface Card {
-  readonly device: string
-  readonly monitor: string | undefined
-}
-
-const amdVendor = "0x1002"
-
-/** `card0`, `card1`, ... but not `card0-HDMI-A-1`. */
-const amdCards = (root: string): ReadonlyArray<Card> => {
-  const directory = Path.join(root, "sys/class/drm")
-  return Files.names(directory)
-    .flatMap((name) => /^card(\d+)$/.exec(name)?.[1] ?? [])
-    .sort((a, b) => Number(a) - Number(b))
-    .map((number) => Path.join(directory, `card${number}`, "device"))
-    .filter((device) =>
-      Files.text(Path.join(device, "vendor"))?.trim() === amdVendor &&
-      Files.names(device).includes("mem_info_vram_total")
-    )
-    .map((device) => {
-      const monitor = Files.names(Path.join(device, "hwmon"))[0]
-      return { device, monitor: monitor === undefined ? undefined : Path.join(device, "hwmon", monitor) }
-    })
-}
-
-/** The driver may have to ask the card, which takes milliseconds: not in the way of everything else. */
-const readCard = async ({ device, monitor }: Card): Promise<Text.Gpu> => {
-  const read = async (directory: string | undefined, ...names: ReadonlyArray<string>): Promise<number | undefined> => {
-    for (const name of directory === undefined ? [] : names) {
-      const text = await Fs.promises.readFile(Path.join(directory ?? "", name), "latin1").catch(() => undefined)
-      const value = Text.integer(text)
-      if (value !== undefined) return value
-    }
-    return undefined
-  }
-  const [utilization, used, total, microwatts, microwattsMost, millidegrees] = await Promise.all([
-    read(device, "gpu_busy_percent"),
-    read(device, "mem_info_vram_used"),
-    read(device, "mem_info_vram_total"),
-    read(monitor, "power1_average", "power1_input"),
-    read(monitor, "power1_cap"),
-    read(monitor, "temp1_input", "temp2_input")
-  ])
-  const divided = (value: number | undefined, by: number) => value === undefined ? undefined : value / by
-  return {
-    utilization,
-    used,
-    total,
-    watts: divided(microwatts, 1e6),
-    wattsMost: divided(microwattsMost, 1e6),
-    celsius: divided(millidegrees, 1000)
-  }
-}

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import * as Ranks from "../../src/artifact/Ranks.ts"
+import { markdown } from "../../src/artifact/report/Markdown.ts"
 import * as Section from "../../src/artifact/report/Ranks.ts"
 import * as Series from "../../src/artifact/Series.ts"
 import * as Census from "../../src/Census.ts"
@@ -64,7 +65,8 @@ const metricOf = (ranks: Ranks.Ranks | undefined, key: string): Ranks.Metric => 
 const rowsOf = (count: number, f: (n: number) => Said): ReadonlyArray<Row> =>
   Array.from({ length: count }, (_, n) => row(n + 1, f(n)))
 
-const report = (rows: ReadonlyArray<Row>) => Effect.map(fold(rows), (ranks) => Section.ranks(ranks).join("\n"))
+const report = (rows: ReadonlyArray<Row>) =>
+  Effect.map(fold(rows), (ranks) => Section.ranks(ranks, markdown(".")).join("\n"))
 
 /** Noise without a random number: the same at every run. */
 const noise = (i: number) => Math.abs(Math.sin(i * 12.9898) * 43758.5453) % 1

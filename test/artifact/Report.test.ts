@@ -1,104 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type * as Ranks from "../../src/artifact/Ranks.ts"
 import * as Report from "../../src/artifact/Report.ts"
-import * as Markdown from "../../src/artifact/report/Markdown.ts"
-import type { RunInfo } from "../../src/artifact/RunInfo.ts"
-import * as Series from "../../src/artifact/Series.ts"
-import * as Census from "../../src/Census.ts"
-import * as Columns from "../../src/Columns.ts"
-import * as Fold from "../../src/Fold.ts"
+import * as Format from "../../src/artifact/report/Format.ts"
 import type { Metrics } from "../../src/Metrics.ts"
-
-const instant = (seconds: number) => ({ seconds, iso: new Date(seconds * 1000).toISOString() })
-
-const info: RunInfo = {
-  run: {
-    id: "run-1",
-    name: null,
-    project: "project",
-    state: "finished",
-    directory: "/runs/run-1",
-    backends: ["csv", "wandb"]
-  },
-  startedAt: instant(1000),
-  endedAt: instant(4723),
-  finalizedAt: instant(4724),
-  duration: 3723,
-  counts: { rows: 100, refused: 0, corrupt: 0 },
-  outputs: { warmup: 0, numChains: null },
-  undelivered: [],
-  timings: { datasets: 0.5, plots: 2.25 },
-  files: [],
-  config: { lr: 1e-4, model: { layers: [1, 2], best: NaN }, empty: {} },
-  provenance: {
-    version: "0.1.0",
-    platform: {
-      host: "node-1",
-      user: null,
-      os: "Linux 6.1",
-      arch: "x64",
-      cpu: "A_CPU (tm)",
-      cores: 8,
-      memory: 2 ** 34,
-      node: "v22.0.0"
-    },
-    command: ["node", "train.js", "a b"],
-    workingDirectory: "/work",
-    git: { commit: "0123456789", branch: "main", dirty: true },
-    distributed: { rank: 0, worldSize: 4, localRank: 0, launcher: "Slurm" },
-    environment: { SLURM_JOB_ID: "7" }
-  }
-}
-
-/** What finalize would hand over for these records. */
-const inputOf = (records: ReadonlyArray<Metrics>, maxPerGroup?: number) =>
-  Effect.gen(function*() {
-    const rows = Stream.fromIterable(records.map((metrics, n) => ({
-      seq: n + 1,
-      step: n,
-      timestamp: n,
-      rank: 0,
-      metrics,
-      statistics: undefined
-    })))
-    const census = yield* Fold.run(rows, Census.fold)
-    const { notDrawn, series } = yield* Fold.run(
-      rows,
-      Columns.fromRows(Series.fold(census, maxPerGroup === undefined ? {} : { maxPerGroup }), census)
-    )
-    const input: Report.Input = {
-      info,
-      census,
-      series,
-      notDrawn,
-      plots: series.filter(({ drawn }) => drawn).map(({ group, variable }) => ({
-        group: group.name,
-        metric: variable.key,
-        kind: "metric",
-        png: `/runs/run-1/plots/mplot/${group.name}/${variable.file}.png`,
-        svg: `/runs/run-1/plots/mplot/${group.name}/${variable.file}.svg`
-      })),
-      terminalPlots: series.filter(({ drawn }) => drawn).map(({ group, variable }) => ({
-        group: group.name,
-        metric: variable.key,
-        path: `/runs/run-1/plots/tplot/${group.name}/${variable.file}.txt`,
-        text: `plot of ${variable.key}`
-      })),
-      datasets: census.groups.map((group) => ({
-        group: group.name,
-        path: `/runs/run-1/${group.file}.h5`,
-        draws: group.draws,
-        variables: group.variables
-      }))
-    }
-    return input
-  })
+import { info, inputOf } from "./input.ts"
 
 const training = Array.from({ length: 100 }, (_, n): Metrics => ({
   "train/loss": 1 / (n + 1),
@@ -203,16 +113,16 @@ describe("Report", () => {
       ["-Infinity", -Infinity]
     ]
     for (const [text, value, std] of known) {
-      assert.strictEqual(Markdown.number(value, std), text)
+      assert.strictEqual(Format.number(value, std), text)
     }
     const finite = fc.double({ noNaN: true, noDefaultInfinity: true })
     fc.assert(fc.property(finite, finite, (value, other) => {
       const std = Math.abs(other - value)
-      const text = Markdown.number(value, std)
+      const text = Format.number(value, std)
       const shown = Number(text)
       if (std === 0) return
       assert.isAtMost(Math.abs(shown - value), Math.max(Math.abs(value) * 1e-15, std / 2), text)
-      if (std > Math.abs(value) * 1e-15) assert.notStrictEqual(Markdown.number(other, std), text)
+      if (std > Math.abs(value) * 1e-15) assert.notStrictEqual(Format.number(other, std), text)
       if (/^-?\d+$/.test(text) && Math.abs(value) >= 1e6) assert.strictEqual(shown, value)
     }))
   })

@@ -92,6 +92,24 @@ describe("two processes and one directory", () => {
     assert.deepStrictEqual(logged(directory).map(({ step }) => step), [1, 2])
   })
 
+  it("a launcher's second start waits until the first has finished, and goes on", async () => {
+    const directory = temporary()
+    const env = { EZPZ_RANK: "0", EZPZ_WORLD_SIZE: "1" }
+    const first = ezpz(["-", "-o", directory, "--no-plots"], { env })
+    await first.write(records(2))
+    await first.until(() => first.out().includes("step=2"))
+    const second = ezpz(["-", "-o", directory, "--no-plots", "--resume"], { env })
+    await second.write(records(2, 3))
+    second.end()
+    await second.until(() => second.error().includes(`Process ${first.process.pid} is still writing this run`))
+    assert.strictEqual(second.out(), "")
+    first.process.kill("SIGTERM")
+    assert.strictEqual((await first.ended).code, 143)
+    const { code, error } = await second.ended
+    assert.strictEqual(code, 0, error)
+    assert.deepStrictEqual(logged(directory).map(({ seq, step }) => [seq, step]), [1, 2, 3, 4].map((n) => [n, n]))
+  })
+
   it("of several that start at once, one writes", async () => {
     for (let round = 0; round < 3; round++) {
       const directory = Path.join(temporary(), "run")

@@ -101,7 +101,7 @@ describe("what is made", () => {
     const directory = temporary()
     const { error } = await track([], records(5), directory)
     assert.include(error, `outputs: ${directory}`)
-    for (const name of ["metrics.jsonl, 5 records", "dataset.h5 train.h5", "2 png and svg", "report.md"]) {
+    for (const name of ["metrics.jsonl, 5 records", "dataset.h5 train.h5", "2 png and svg", "report.md report.html"]) {
       assert.include(error, name)
     }
   })

@@ -3,7 +3,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { account, ezpz, lines, logged, records, run, shell, temporary } from "./command.ts"
 
-const note = "stdout was closed; tracking goes on without it"
+const note = "stdout was closed; nothing more is written there"
 
 describe("what reads the output may go away", () => {
   it("a closed stdout (| head -1) stops the lines and nothing else", async () => {

@@ -82,7 +82,7 @@ const job = (directory: string): ReadonlyArray<string> => [
   "--backends",
   "csv,wandb,mlflow",
   "--finish-timeout",
-  "2",
+  "6",
   "--config",
   "lr=0.1",
   "--config",
@@ -123,7 +123,7 @@ describe("credentials are in no byte that is written, shown or sent", () => {
       const env = { ...shell, ...urls(), HOME: home }
       const commands: ReadonlyArray<ReadonlyArray<string>> = [
         job("out"),
-        ["sync", "--patience", "1", "out"],
+        ["sync", "--patience", "5", "out"],
         ["finalize", "out"],
         ["doctor"]
       ]

@@ -38,7 +38,9 @@ export const python = async (name = "requirements"): Promise<string> => {
       if (await exists(ready)) break
       await fs.rm(directory, { recursive: true, force: true })
       await execute("python3", ["-m", "venv", "--without-pip", directory])
-      await execute("python3", ["-m", "pip", "--python", interpreter, "install", "--quiet", "-r", requirements])
+      // What is imported is compiled then: much less than all there is.
+      const install = ["install", "--quiet", "--no-compile", "-r", requirements]
+      await execute("python3", ["-m", "pip", "--python", interpreter, ...install])
       await fs.writeFile(ready, "")
     } finally {
       await fs.rm(lock, { force: true })

@@ -262,4 +262,19 @@ describe("two processes", () => {
       assert.strictEqual(left.busy, `process ${process.pid}`)
       assert.deepStrictEqual(second.rows, [])
     }))
+
+  it.effect("one of another host, which may be gone, is named with the file to remove", () =>
+    Effect.gen(function*() {
+      const run = yield* open(yield* temporary)
+      const lock = RunDirectory.deliveryLockPath(run.path, "mine")
+      Fs.mkdirSync(Path.dirname(lock), { recursive: true })
+      Fs.writeFileSync(lock, JSON.stringify({ pid: 7, host: "elsewhere", started: "1" }))
+      const { lines } = yield* warnings(Effect.gen(function*() {
+        const supervised = yield* run.supervise(keeping().factory)
+        yield* within(2000, supervised.drain(2000))
+      }))
+      const said = lines.filter((line) => line.includes("process 7 on elsewhere"))
+      assert.strictEqual(said.length, 1)
+      assert.include(said[0], lock)
+    }))
 })

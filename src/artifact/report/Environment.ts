@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { RunInfo } from "../RunInfo.ts"
-import { code, folded, left, type Lines, number, plain, quoted, table } from "./Markdown.ts"
+import { type Format, left, type Lines, number, quoted } from "./Format.ts"
 
 /** Values of the configuration: at most so many. */
 const maxRows = 200
@@ -15,27 +15,23 @@ const maxRows = 200
  * @category sections
  * @since 0.1.0
  */
-export const environment = (info: RunInfo): Lines => {
+export const environment = (info: RunInfo, format: Format): Lines => {
+  const { code, folded, heading, paragraph, plain, table } = format
   const { provenance, run } = info
   const { distributed, git, platform } = provenance
   const variables = Object.entries(provenance.environment).map(([name, value]) => [code(name), code(value)])
   const timings = Object.entries(info.timings).map(([phase, seconds]) => [plain(phase), seconds.toFixed(3)])
   return [
-    "",
-    "## Environment",
-    "",
-    "### Paths",
-    "",
+    ...heading(2, "Environment"),
+    ...heading(3, "Paths"),
     ...table(["Path", ""], [
       ["Working directory", code(provenance.workingDirectory)],
       ["Run", code(run.directory)]
     ]),
-    "",
-    "### Runtime",
-    "",
+    ...heading(3, "Runtime"),
     ...table(["Runtime", ""], [
       ["Command", code(provenance.command.map(quoted).join(" "), 1000)],
-      ["Git", git === null ? "" : gitText(git)],
+      ["Git", git === null ? "" : gitText(git, code)],
       ["Host", code(platform.host)],
       ["User", code(platform.user ?? "")],
       ["System", plain(`${platform.os} ${platform.arch}`)],
@@ -45,24 +41,23 @@ export const environment = (info: RunInfo): Lines => {
     ]),
     ...(variables.length === 0
       ? []
-      : ["", "### Environment Variables", "", ...folded(variables.length, table(["Variable", "Value"], variables))]),
-    "",
-    "### Distributed",
-    "",
+      : [...heading(3, "Environment Variables"), ...folded(variables.length, table(["Variable", "Value"], variables))]),
+    ...heading(3, "Distributed"),
     ...table(["Distributed", ""], [
       ["Rank", String(distributed.rank)],
       ["World size", String(distributed.worldSize)],
       ["Launcher", plain(distributed.launcher)]
     ]),
-    "",
-    "### Backends",
-    "",
-    run.backends.length === 0 ? "None." : run.backends.map((backend) => code(backend)).join(", "),
-    ...(timings.length === 0 ? [] : ["", "### Timings", "", ...table(["Phase", "Seconds"], timings, 1)])
+    ...heading(3, "Backends"),
+    ...paragraph(run.backends.length === 0 ? "None." : run.backends.map((backend) => code(backend)).join(", ")),
+    ...(timings.length === 0 ? [] : [...heading(3, "Timings"), ...table(["Phase", "Seconds"], timings, 1)])
   ]
 }
 
-const gitText = ({ branch, commit, dirty }: NonNullable<RunInfo["provenance"]["git"]>): string =>
+const gitText = (
+  { branch, commit, dirty }: NonNullable<RunInfo["provenance"]["git"]>,
+  code: Format["code"]
+): string =>
   [
     code(commit ?? "no commit"),
     branch === null ? "" : `on ${code(branch)}`,
@@ -75,7 +70,8 @@ const gitText = ({ branch, commit, dirty }: NonNullable<RunInfo["provenance"]["g
  * @category sections
  * @since 0.1.0
  */
-export const configuration = (config: RunInfo["config"]): Lines => {
+export const configuration = (config: RunInfo["config"], format: Format): Lines => {
+  const { code, folded, heading, table } = format
   const rows: Array<ReadonlyArray<string>> = []
   let total = 0
   const visit = (path: string, value: unknown): void => {
@@ -90,11 +86,9 @@ export const configuration = (config: RunInfo["config"]): Lines => {
   visit("", config)
   if (total === 0) return []
   return [
-    "",
-    "## Configuration",
-    "",
+    ...heading(2, "Configuration"),
     ...folded(rows.length, table(["Key", "Value"], rows)),
-    ...left(total - rows.length, "value", "is in run_info.json", "are in run_info.json")
+    ...left(format, total - rows.length, "value", "is in run_info.json", "are in run_info.json")
   ]
 }
 

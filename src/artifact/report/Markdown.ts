@@ -5,22 +5,7 @@
  */
 import * as Path from "node:path"
 import { escaped } from "../../internal/oneLine.ts"
-
-/**
- * Some lines of a document, without line breaks.
- *
- * @category models
- * @since 0.1.0
- */
-export type Lines = ReadonlyArray<string>
-
-/**
- * Makes a link from Markdown text and a path.
- *
- * @category models
- * @since 0.1.0
- */
-export type Link = (text: string, path: string) => string
+import { count, type Format, type Lines, type Link } from "./Format.ts"
 
 /** Characters of a name, a value or a message, and lines of a block: at most so many. */
 const maxLength = 200
@@ -54,31 +39,6 @@ export const code = (value: string, max = maxLength): string => {
 }
 
 /**
- * From the column `numbers` on there are numbers, which stand on the right.
- *
- * @category text
- * @since 0.1.0
- */
-export const table = (
-  head: ReadonlyArray<string>,
-  rows: ReadonlyArray<ReadonlyArray<string>>,
-  numbers = head.length
-): Lines => [
-  `| ${head.join(" | ")} |`,
-  `| ${head.map((_, i) => i >= numbers ? "---:" : ":---").join(" | ")} |`,
-  ...rows.map((row) => `| ${row.join(" | ")} |`)
-]
-
-/**
- * A long table is folded, where the reader can.
- *
- * @category text
- * @since 0.1.0
- */
-export const folded = (rows: number, lines: Lines): Lines =>
-  rows <= 12 ? lines : ["<details>", `<summary>${count(rows)} entries</summary>`, "", ...lines, "", "</details>"]
-
-/**
  * A text as it is, in a block of code that it cannot end; its first 40 lines.
  *
  * @category text
@@ -106,80 +66,26 @@ export const linker = (directory: string): Link => (text, path) => {
 }
 
 /**
- * An argument as a shell would want it.
+ * The format of a document that stands in `directory`.
  *
- * @category text
- * @since 0.1.0
+ * @category constructors
+ * @since 0.5.0
  */
-export const quoted = (argument: string): string =>
-  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
-
-// -----------------------------------------------------------------------------
-// Numbers
-// -----------------------------------------------------------------------------
-
-/**
- * A number that does not look more exact than it is: integers in full as far as doubles count them one by one, others
- * with six significant digits, and with as many more as half a `std` takes to be seen. What is rounded to an integer of
- * a million or more has an exponent, and its zeros.
- *
- * @category numbers
- * @since 0.1.0
- */
-export const number = (value: number, std = NaN): string => {
-  if (Number.isSafeInteger(value) || !Number.isFinite(value)) return String(value)
-  const size = Math.abs(value)
-  const wanted = std > 0 ? Math.floor(Math.log10(size)) + 1 - Math.floor(Math.log10(std / 2)) : 0
-  const digits = Math.min(17, Math.max(6, wanted))
-  const rounded = Number(value.toPrecision(digits))
-  const shown = Math.abs(rounded)
-  const looksExact = shown >= 1e6 && Number.isInteger(rounded)
-  if (shown >= 1e-4 && shown < 1e15 && !looksExact) return String(rounded)
-  // The largest doubles round to what is none.
-  const exact = rounded === value || !Number.isFinite(rounded)
-  return (exact ? value.toExponential() : value.toExponential(digits - 1)).replace("e+", "e")
-}
-
-/**
- * An integer with commas.
- *
- * @category numbers
- * @since 0.1.0
- */
-export const count = (value: number): string => String(value).replaceAll(/\B(?=(?:\d{3})+$)/g, ",")
-
-/**
- * How many of what.
- *
- * @category numbers
- * @since 0.1.0
- */
-export const plural = (many: number, what: string): string => `${count(many)} ${what}${many === 1 ? "" : "s"}`
-
-/**
- * What a list or a table has left out, and where it is; nothing where it is whole.
- *
- * @category text
- * @since 0.1.0
- */
-export const left = (many: number, what: string, one: string, more: string): Lines =>
-  many <= 0 ? [] : ["", `${plural(many, `more ${what}`)} ${many === 1 ? one : more}.`]
-
-/**
- * A time in seconds as a person would say it.
- *
- * @category numbers
- * @since 0.1.0
- */
-export const duration = (seconds: number): string => {
-  if (seconds < 60) return `${number(Math.round(seconds * 1000) / 1000)} s`
-  const whole = Math.round(seconds)
-  const days = Math.floor(whole / 86400)
-  const parts = [
-    `${days} d`,
-    `${Math.floor(whole / 3600) % 24} h`,
-    `${Math.floor(whole / 60) % 60} min`,
-    `${whole % 60} s`
-  ]
-  return parts.slice(days > 0 ? 0 : whole >= 3600 ? 1 : 2).join(" ")
-}
+export const markdown = (directory: string): Format => ({
+  plain,
+  code,
+  link: linker(directory),
+  anchor: (text, id) => `[${text}](#${id})`,
+  heading: (level, text) => level === 1 ? [`# ${text}`] : ["", `${"#".repeat(level)} ${text}`],
+  paragraph: (text) => ["", text],
+  list: (items) => items.length === 0 ? [] : ["", ...items.map((item) => `- ${item}`)],
+  table: (head, rows, numbers = head.length) => [
+    "",
+    `| ${head.join(" | ")} |`,
+    `| ${head.map((_, i) => i >= numbers ? "---:" : ":---").join(" | ")} |`,
+    ...rows.map((row) => `| ${row.join(" | ")} |`)
+  ],
+  // Folded where the reader can.
+  folded: (rows, lines) =>
+    rows <= 12 ? lines : ["", "<details>", `<summary>${count(rows)} entries</summary>`, ...lines, "", "</details>"]
+})

@@ -8,7 +8,7 @@
  * @since 0.3.0
  */
 import { type Extreme, type Metric, type Ranks, standsOut } from "../Ranks.ts"
-import { code, count, left, type Lines, number, plural, table } from "./Markdown.ts"
+import { count, type Format, keyText, left, type Lines, number, plural } from "./Format.ts"
 
 /** Ranks of one end of a metric, lines of the table about speed and about the rest, items: at most so many. */
 const maxRanks = 3
@@ -32,8 +32,9 @@ interface Found {
  * @category sections
  * @since 0.3.0
  */
-export const ranks = (self: Ranks | undefined): Lines => {
+export const ranks = (self: Ranks | undefined, format: Format): Lines => {
   if (self === undefined) return []
+  const { heading, paragraph, table } = format
   const found = self.metrics.flatMap((metric) => [...at(metric, slowEnd(metric)), ...at(metric, fastEnd(metric))])
   const speeds = found.filter(({ metric }) => metric.speed !== undefined).sort(byOutstanding)
   const others = found.filter(({ metric }) => metric.speed === undefined).sort(byOutstanding)
@@ -41,21 +42,27 @@ export const ranks = (self: Ranks | undefined): Lines => {
   const rest = speeds.length + others.length - shown.length
   const short = Math.max(0, ...shown.map(({ end, metric }) => metric[end].short))
   return [
-    "",
-    "## Ranks",
-    "",
-    `Statistics across ${plural(self.worldSize, "rank")} in ${plural(self.records, "record")}` +
-    `${lacking(self)}.${found.some(({ outstanding }) => outstanding) ? "" : " No rank stands out."}`,
+    ...heading(2, "Ranks"),
+    ...paragraph(
+      `Statistics across ${plural(self.worldSize, "rank")} in ${plural(self.records, "record")}` +
+        `${lacking(self)}.${found.some(({ outstanding }) => outstanding) ? "" : " No rank stands out."}`
+    ),
     ...(shown.length === 0 ? [] : [
-      "",
-      ...table(["Metric", "Rank", "Is", "Records", "Share", "By chance", "From the mean"], shown.map(line), 3),
-      "",
-      "By chance is what a rank would have if all were alike; where ranks share a value it counts for the lowest." +
-      (short > 0 ? ` There were too many ranks to count them all: records may be short by up to ${count(short)}.` : "")
+      ...table(
+        ["Metric", "Rank", "Is", "Records", "Share", "By chance", "From the mean"],
+        shown.map((one) => line(one, format)),
+        3
+      ),
+      ...paragraph(
+        "By chance is what a rank would have if all were alike; where ranks share a value it counts for the lowest." +
+          (short > 0
+            ? ` There were too many ranks to count them all: records may be short by up to ${count(short)}.`
+            : "")
+      )
     ]),
-    ...left(rest, "rank", "is left out", "are left out"),
-    ...left(self.left, "metric", "was not looked at", "were not looked at"),
-    ...nonFinite(self.metrics)
+    ...left(format, rest, "rank", "is left out", "are left out"),
+    ...left(format, self.left, "metric", "was not looked at", "were not looked at"),
+    ...nonFinite(self.metrics, format)
   ]
 }
 
@@ -87,8 +94,8 @@ const byOutstanding = (a: Found, b: Found): number =>
 
 const excess = ({ extreme, metric }: Found): number => (extreme.count - metric.chance) / metric.records
 
-const line = ({ end, extreme, metric }: Found): ReadonlyArray<string> => [
-  metric.key === "" ? "(empty)" : code(metric.key),
+const line = ({ end, extreme, metric }: Found, format: Format): ReadonlyArray<string> => [
+  keyText(metric.key, format),
   String(extreme.rank),
   metric.speed === undefined ? end : end === slowEnd(metric) ? "slowest" : "fastest",
   count(extreme.count),
@@ -110,19 +117,17 @@ const percent = (share: number): string => {
   return `${value < 10 ? number(Number(value.toPrecision(2))) : number(Math.round(value))}%`
 }
 
-const nonFinite = (metrics: ReadonlyArray<Metric>): Lines => {
+const nonFinite = (metrics: ReadonlyArray<Metric>, format: Format): Lines => {
   const found = metrics.filter((metric) => metric.nonFinite.records > 0)
     .sort((a, b) => b.nonFinite.records - a.nonFinite.records)
   if (found.length === 0) return []
   return [
-    "",
-    "Values that were not finite are in no statistic:",
-    "",
-    ...found.slice(0, maxItems).map(({ key, nonFinite: { most, records } }) =>
-      `- ${key === "" ? "(empty)" : code(key)} in ${plural(records, "record")}, on up to ${
-        plural(most, "rank")
-      } at once.`
+    ...format.paragraph("Values that were not finite are in no statistic:"),
+    ...format.list(
+      found.slice(0, maxItems).map(({ key, nonFinite: { most, records } }) =>
+        `${keyText(key, format)} in ${plural(records, "record")}, on up to ${plural(most, "rank")} at once.`
+      )
     ),
-    ...left(found.length - maxItems, "metric", "has such values", "have such values")
+    ...left(format, found.length - maxItems, "metric", "has such values", "have such values")
   ]
 }

@@ -17,5 +17,14 @@
  * @since 0.3.0
  */
 export { decode } from "./frame/Decode.ts"
-export { encodeAggregate, encodeBody, encodeLeaf, encodeSchema, encodeSignal, leafBytes } from "./frame/Encode.ts"
+export {
+  aggregateBytes,
+  encodeAggregate,
+  encodeBody,
+  encodeLeaf,
+  encodeSchema,
+  encodeSignal,
+  entryBytes,
+  leafBytes
+} from "./frame/Encode.ts"
 export * from "./frame/Model.ts"

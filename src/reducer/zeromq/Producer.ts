@@ -28,7 +28,7 @@ import { leftOut, numberOf, type Schema, type Shape, Table } from "./Schema.ts"
  * @since 0.3.0
  */
 export interface Options extends Origin {
-  /** So many records make a frame. 16 unless said. */
+  /** So many records make a frame, or fewer that take 128 KiB. 512 unless said. */
   readonly batchRecords?: number
   /** So long a record waits for others. 100 ms unless said. */
   readonly flushMillis?: number
@@ -65,6 +65,11 @@ export interface Producer {
    * sent.
    */
   readonly drain: (now: number, send: (frame: Uint8Array) => boolean, force?: boolean) => boolean
+  /**
+   * When there is something to take though nothing more is recorded: a time that is over, where there is something now;
+   * undefined where all is taken.
+   */
+  readonly due: () => number | undefined
   /** The receiver has no need of frames up to this number any more. */
   readonly acked: (seq: number) => void
   /** `rewind` and `take`: for a root that is new, or has lost some. */
@@ -101,7 +106,9 @@ export const make = (options: Options): Producer => new Impl(options)
 // Internal
 // -----------------------------------------------------------------------------
 
-const defaults = { batchRecords: 16, flushMillis: 100, ringBytes: 64 * 1024 * 1024 }
+/** Each frame wakes up who receives it, which costs more than many records. */
+const frameBytes = 128 * 1024
+const defaults = { batchRecords: 512, flushMillis: 100, ringBytes: 64 * 1024 * 1024 }
 
 /** So many blocks may end early, since the schema changes, before shapes are joined. */
 const patience = 4
@@ -125,7 +132,7 @@ class Impl implements Producer {
   #values = new Float64Array(0)
   #bits = new Uint8Array(0)
 
-  /** Where a record is looked at that may not fit the block. */
+  /** Where a record is looked at that does not fit the block. */
   #row = new Float64Array(64)
   /** Places of the row that have no number after all. */
   #absent = new Int32Array(64)
@@ -162,9 +169,10 @@ class Impl implements Producer {
 
   readonly handles = (keys: ReadonlyArray<string>): Handles => {
     const shape = this.#table.shapeOfKeys(keys)
+    const all = shape.slots.every((slot) => slot >= 0)
     this.#fit(shape.schema)
     return (values, step, now) => {
-      this.#readValues(shape, values)
+      this.#readValues(shape, all, values)
       return this.#put(shape, step, now)
     }
   }
@@ -182,6 +190,9 @@ class Impl implements Producer {
     this.#unsent = !all
     return all
   }
+
+  readonly due = (): number | undefined =>
+    this.#unsent ? -Infinity : this.#count > 0 ? this.#since + this.#flushMillis : undefined
 
   readonly acked = (seq: number): void => this.#ring.acked(seq)
 
@@ -204,12 +215,17 @@ class Impl implements Producer {
 
   // The hot path ---------------------------------------------------------------
 
-  /** Puts the numbers of a record in the row; false where it has another shape. */
+  // A record of the block's schema is written to where it belongs. It counts only once it is put, so nothing is lost where
+  // it turns out to be another's.
+
+  /** Looks at the numbers of a record; false where it has another shape. */
   #read(shape: Shape, metrics: Metrics): boolean {
-    const { keys, slots } = shape
-    const row = this.#row
+    const { keys, schema, slots } = shape
+    const fits = schema === this.#schema
+    const row = fits ? this.#values : this.#row
+    const first = fits ? this.#count * this.#keys : 0
     const width = keys.length
-    if (!shape.whole) row.fill(0, 0, shape.schema.keys.length)
+    if (!shape.whole) row.fill(0, first, first + schema.keys.length)
     let i = 0
     let absent = 0
     let without = 0
@@ -221,8 +237,8 @@ class Impl implements Producer {
       if (slot >= 0) {
         if (number === undefined) {
           this.#absent[absent++] = slot
-          row[slot] = 0
-        } else row[slot] = number
+          row[first + slot] = 0
+        } else row[first + slot] = number
       } else if (number !== undefined) {
         // A number at last: the shape has no place for it.
         if (slot !== leftOut) return false
@@ -235,28 +251,39 @@ class Impl implements Producer {
     return true
   }
 
-  #readValues(shape: Shape, values: ArrayLike<number>): void {
-    const { slots } = shape
-    const row = this.#row
+  /** The same by position; `all` says that every key has a place. */
+  #readValues(shape: Shape, all: boolean, values: ArrayLike<number>): void {
+    const { schema, slots } = shape
+    const fits = schema === this.#schema
+    const row = fits ? this.#values : this.#row
+    const first = fits ? this.#count * this.#keys : 0
     const given = values.length
-    if (!shape.whole) row.fill(0, 0, shape.schema.keys.length)
+    if (!shape.whole) row.fill(0, first, first + schema.keys.length)
     let absent = 0
+    if (all && given >= slots.length) {
+      for (let i = 0; i < slots.length; i++) row[first + slots[i]!] = values[i]!
+      this.#absentCount = 0
+      return
+    }
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i]!
       if (slot < 0) this.#leftOut++
-      else if (i < given) row[slot] = values[i]!
+      else if (i < given) row[first + slot] = values[i]!
       else {
-        row[slot] = 0
+        row[first + slot] = 0
         this.#absent[absent++] = slot
       }
     }
     this.#absentCount = absent
   }
 
-  /** Takes what is in the row for the next record. */
+  /** Takes what was looked at for the next record. */
   #put(shape: Shape, step: number | undefined, now: number): boolean {
     const turn = shape.schema !== this.#schema
-    if (turn) this.#begin(shape.schema, now)
+    if (turn) {
+      this.#begin(shape.schema, now)
+      this.#values.set(this.#row.subarray(0, this.#keys))
+    }
     const at = this.#count++
     if (at === 0) this.#since = now
     // A step that is no number would cost the whole frame.
@@ -267,10 +294,6 @@ class Impl implements Producer {
       this.#steps[at] = step
       this.#domains[at] = domains.step
     }
-    const keys = this.#keys
-    const row = this.#row
-    const values = this.#values
-    for (let k = 0, to = at * keys; k < keys; k++) values[to++] = row[k]!
     if (this.#absentCount > 0 || !shape.whole) this.#sparse(at)
     if (!this.#dense) this.#mark(shape, at)
     this.#records++
@@ -290,7 +313,7 @@ class Impl implements Producer {
 
   // Now and then ---------------------------------------------------------------
 
-  /** The shape of a record that was not what was expected, with its numbers in the row. */
+  /** The shape of a record that was not what was expected, whose numbers have been looked at. */
   #look(metrics: Metrics): Shape {
     const last = this.#last
     if (last !== undefined && last.next !== last && this.#read(last, metrics)) return last
@@ -318,7 +341,7 @@ class Impl implements Producer {
     this.#keys = schema.keys.length
     this.#stride = presenceBytes(this.#keys)
     const bytes = leafBytes(this.#keys, 1) + 16
-    this.#capacity = Math.min(this.#batch, Math.floor(limits.frameBytes / bytes))
+    this.#capacity = Math.max(1, Math.min(this.#batch, Math.floor(frameBytes / bytes)))
     if (this.#values.length < this.#capacity * this.#keys) this.#values = new Float64Array(this.#capacity * this.#keys)
     if (this.#bits.length < this.#capacity * this.#stride) this.#bits = new Uint8Array(this.#capacity * this.#stride)
   }

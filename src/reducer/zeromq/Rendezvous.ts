@@ -24,22 +24,21 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { reason } from "../../internal/reason.ts"
 import type { Environment, Job } from "../../Rank.ts"
 import * as Keys from "./Keys.ts"
 import * as File from "./rendezvous/file.ts"
-import { bracketed, directoriesOf, namesOf, type Options, portsOf, socketPath } from "./rendezvous/places.ts"
+import { bracketed, directoriesOf, namesOf, nodeOf, type Options, portsOf, socketPath } from "./rendezvous/places.ts"
 import type { ListenOptions, Target } from "./Transport.ts"
 import { privateDirectory } from "./transport/privateDirectory.ts"
-import { isLoopback } from "./transport/sockets.ts"
+import { isLoopback, removeSocket } from "./transport/sockets.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
 
-export type { Options } from "./rendezvous/places.ts"
+export { namesOf, nodePath, type Options } from "./rendezvous/places.ts"
 
 /** Where a root is, as {@link Transport.connect} takes it. */
 export interface Place extends Target {
@@ -47,6 +46,8 @@ export interface Place extends Target {
   /** Which run and which of its roots; only a file says. */
   readonly run: string | undefined
   readonly incarnation: number | undefined
+  /** Those of the job: who has them may listen, too. */
+  readonly keys?: Keys.Keys | undefined
 }
 
 export interface ClaimOptions extends Options {
@@ -127,7 +128,7 @@ export const claim = (options: ClaimOptions): Effect.Effect<Claim, RendezvousErr
       runId,
       run: goesOn ? previous.run : Crypto.randomBytes(8).toString("hex"),
       incarnation: incarnationAfter(previous?.incarnation, now),
-      host: Os.hostname(),
+      host: nodeOf(environment),
       pid: process.pid,
       endpoints: [],
       keys
@@ -145,7 +146,7 @@ export const claim = (options: ClaimOptions): Effect.Effect<Claim, RendezvousErr
     )
     // What a root left that was killed: nobody listens there any more, as the place is ours.
     for (const name of Fs.readdirSync(Path.dirname(ipc))) {
-      if (/^\d+$/.test(name)) Fs.rmSync(Path.join(Path.dirname(ipc), name), { force: true })
+      if (/^\d+$/.test(name)) removeSocket(Path.join(Path.dirname(ipc), name))
     }
 
     return {
@@ -236,14 +237,14 @@ export const find = (options: FindOptions): Effect.Effect<Place, RendezvousError
     for (let pause = firstPollMillis;; pause = Math.min(pause * 2, mostPollMillis)) {
       const looked: Array<string> = []
       for (const { directory } of said === undefined ? directoriesOf(options) : []) {
-        const there = File.readLive(directory, job.id)
+        const there = File.readLive(directory, job.id, nodeOf(environment))
         const path = File.pathIn(directory)
         if ("nothing" in there) looked.push(`${path} ${there.nothing}`)
         else if (run !== undefined && there.run !== run) looked.push(`${path} is of another run`)
         else if (there.run === other?.run && there.incarnation === other?.incarnation) {
           looked.push(`${path} is the same`)
         } else {
-          const local = there.host === Os.hostname() && reachable(there)
+          const local = there.host === nodeOf(environment) && reachable(there)
           const endpoints = there.endpoints.filter((endpoint) => endpoint.startsWith("ipc:") === local)
           if (endpoints.length > 0) {
             return {

@@ -64,10 +64,13 @@ interface Entry {
 // -----------------------------------------------------------------------------
 
 /**
+ * `recordBytes`: what its user keeps for each record of a frame, as long as the frame is kept.
+ *
  * @category constructors
  * @since 0.3.0
  */
-export const make = (origin: Origin, ringBytes: number): Ring => new Impl(origin, ringBytes)
+export const make = (origin: Origin, ringBytes: number, recordBytes = 0): Ring =>
+  new Impl(origin, ringBytes, recordBytes)
 
 // -----------------------------------------------------------------------------
 // Internal
@@ -81,6 +84,7 @@ const nothing: ReadonlyArray<Uint8Array> = []
 class Impl implements Ring {
   readonly #origin: Origin
   readonly #ringBytes: number
+  readonly #recordBytes: number
   readonly #told = new Window<true>()
 
   /** Those before `first` are gone, those before `next` were taken. */
@@ -97,8 +101,9 @@ class Impl implements Ring {
   #bytes = 0
   #overflowed = 0
 
-  constructor(origin: Origin, ringBytes: number) {
+  constructor(origin: Origin, ringBytes: number, recordBytes: number) {
     this.#origin = origin
+    this.#recordBytes = recordBytes
     this.#ringBytes = ringBytes
   }
 
@@ -106,7 +111,8 @@ class Impl implements Ring {
     const seq = ++this.#lastSeq
     const bytes = encode(this.#stamp(seq, now))
     // A schema that is held for the sake of this frame counts.
-    const cost = bytes.length + entryBytes + (schema === this.#lastSchema ? 0 : schema.bytes)
+    const cost = bytes.length + entryBytes + records * this.#recordBytes +
+      (schema === this.#lastSchema ? 0 : schema.bytes)
     this.#lastSchema = schema
     this.#entries.push({ seq, bytes, cost, records, schema })
     this.#bytes += bytes.length

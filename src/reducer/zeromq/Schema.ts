@@ -100,6 +100,15 @@ export const numberOf = (value: Value | undefined): number | undefined => {
   return moments.nonFinite > 0 ? NaN : moments.count === 0 ? undefined : Moments.mean(moments)
 }
 
+/**
+ * How long the frame is that names these keys.
+ *
+ * @category reading
+ * @since 0.3.0
+ */
+export const schemaBytes = (keys: ReadonlyArray<string>): number =>
+  headerBytes + padded(keys.reduce((bytes, key) => bytes + 4 + Buffer.byteLength(key), 0))
+
 /** Made once: it holds a kilobyte. */
 const accumulator = new Moments.Accumulator()
 
@@ -221,8 +230,7 @@ export class Table {
     const known = this.#schemas.get(name)
     if (known !== undefined) return known
     this.#makeRoom(keys.length)
-    const text = keys.reduce((bytes, key) => bytes + 4 + Buffer.byteLength(key), 0)
-    const schema: Schema = { id: ++this.#lastId, keys, bytes: headerBytes + padded(text) }
+    const schema: Schema = { id: ++this.#lastId, keys, bytes: schemaBytes(keys) }
     this.#schemas.set(name, schema)
     return schema
   }

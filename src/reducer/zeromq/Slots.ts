@@ -5,42 +5,57 @@
  *   n-th that the root gives. So a rank that logs more records than others (evaluation on rank 0) shifts nothing, and a
  *   step may be told in several records. Records without a step are numbered by each rank, in a domain of their own.
  * - A record of the root closes when each live rank has given all of its numeric keys, or has moved on: its latest step
- *   is greater. Where the root itself went back to an earlier step, a rank has moved on only if it went back as often.
+ *   is greater. Where the root itself went back to an earlier step, a rank has moved on only if it went back as often, or
+ *   is beyond all steps that the root has come to: then the root alone goes back.
  * - A rank that does neither is waited for until the deadline, which counts from the record, from the rank's last record
  *   in that domain, and from when all ranks had joined (or were no longer waited for): whoever is latest. One that goes on
  *   but never comes to the record is waited for with patience, not for ever; so is one that has said nothing since all
  *   have joined. A dead rank is not waited for.
- * - Records are published in the order in which the root recorded them. Statistics are made of the raw values in rank
- *   order when a record closes, so the order in which they arrived makes no difference to a single bit.
+ * - Records are published in the order in which the root recorded them. Statistics are made in rank order when a record
+ *   closes, so the order in which values arrived makes no difference to a single bit.
  * - A value that comes later amends: the record is told again, as long as it is remembered.
- * - A frame may be forgotten by its sender when all it was about is closed: only then is it acknowledged.
+ * - A frame may be forgotten by its sender when all it was about is closed: only then is it acknowledged. Or when more is
+ *   open than senders keep: the root may never come to where they were.
  *
  * Time is an argument, there are no timers here.
  *
  * @since 0.3.0
  */
-import type { Value } from "../../Metrics.ts"
-import * as Moments from "../../Moments.ts"
-import type { Row, Statistics } from "../../Row.ts"
-import { numberOf } from "./Schema.ts"
-import {
-  describe,
-  type Occurrence,
-  type Options,
-  type Pending,
-  type Rank,
-  type Slot,
-  type Slots,
-  unknownRank
-} from "./slots/Model.ts"
+import { describeMoments, descriptionSize } from "../../internal/columns.ts"
+import type { Row } from "../../Row.ts"
+import { momentFields } from "./Frame.ts"
+import { place, Row as Numbers, type Shape } from "./slots/Columns.ts"
+import { Described, type Names, namesOf, Slab } from "./slots/Described.ts"
+import { Intake, progress } from "./slots/Intake.ts"
+import { type Mergeable, Merger } from "./slots/Merger.ts"
+import type { Options, Slots } from "./slots/Model.ts"
+import { Queue } from "./slots/Queue.ts"
+import * as Sheets from "./slots/Sheets.ts"
 
 export type { Counts, Options, Slots } from "./slots/Model.ts"
 
+/** A record of the root. */
+interface Pending {
+  readonly row: Row
+  readonly slot: Sheets.Slot
+  /** Where it is itself; undefined where it has no number. */
+  readonly sheet: Sheets.Sheet | undefined
+  readonly shape: Shape
+  readonly since: number
+  readonly wentBack: number
+  /** The greatest step that the root had come to. */
+  readonly furthest: number
+  /** Ranks below have been found done. */
+  next: number
+  /** What was told of it. */
+  told: Described | undefined
+}
+
 const defaultRemembered = 1024
+/** Fewer, where what ranks say of them is more than this. */
+const rememberedBytes = 128 * 1024 * 1024
+const leastRemembered = 16
 const defaultWaiting = 65_536
-/** Steps that the root has left behind are forgotten beyond so many, those that it may still come to beyond more. */
-const mostSlots = 8192
-const mostAhead = 65_536
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -49,110 +64,54 @@ const mostAhead = 65_536
 export const make = (options: Options): Slots => {
   const { deadlineMillis, joinUntil, remembered = defaultRemembered, waiting = defaultWaiting, worldSize } = options
   const { patienceMillis = 30 * deadlineMillis, startMillis = deadlineMillis } = options
-  const ranks = Array.from({ length: worldSize }, unknownRank)
-  const names = new Map<string, number>()
-  const domains: readonly [Map<number, Slot>, Map<number, Slot>] = [new Map(), new Map()]
-  const pending: Array<Pending> = []
-  let firstPending = 0
-  let closed: Array<Pending> = []
-  const late = new Set<Pending>()
-  const recordOf = new Map<Occurrence, Pending>()
-  const acknowledged = new Map<number, number>()
-  let joined = 0
-  let live = 0
+  const pending = new Queue<Pending>()
+  const closed = new Queue<Pending>()
+  /** Sheets of closed records to which something has come. */
+  const late = new Set<Sheets.Sheet>()
   let allJoinedAt: number | undefined
   let partial = 0
   let amended = 0
-  let lost = 0
-  /** Whether a frame has come since acknowledgements were looked at. */
-  let cameIn = false
-  const accumulator = new Moments.Accumulator()
+  /** The records without a step of this process. */
+  let counted = 0
+  /** The greatest step of this process in each domain. */
+  const reached: [number, number] = [-Infinity, -Infinity]
+  const merger = new Merger(worldSize)
+  const own = new Numbers()
+  const names = new WeakMap<Shape, Names>()
+  const slab = new Slab()
+  let moments = new Float64Array(0)
+  let someMoments = new Float64Array(0)
 
-  const idOf = (key: string): number => {
-    const known = names.get(key)
-    if (known !== undefined) return known
-    names.set(key, names.size)
-    return names.size - 1
-  }
+  const isSettled = (slot: Sheets.Slot): boolean => slot.open === 0 && root.latest[slot.domain] >= slot.step
+  const intake = new Intake({
+    worldSize,
+    came: (sheet) => {
+      if (sheet.isTold) late.add(sheet)
+    },
+    cameTo: (sheets) => {
+      for (const sheet of sheets) if (sheet.isTold) late.add(sheet)
+    },
+    isSettled,
+    lenient: true
+  })
+  const { ranks } = intake
+  const root = ranks[0]!
 
-  const slotOf = (domain: number, step: number): Slot => {
-    const slots = domains[domain === 1 ? 1 : 0]
-    const known = slots.get(step)
-    if (known !== undefined) return known
-    const slot: Slot = { domain, step, keys: new Map(), open: 0 }
-    slots.set(step, slot)
-    if (slots.size > mostSlots) forgetOldest(slots)
-    return slot
-  }
+  // Complete -------------------------------------------------------------------
 
-  /** What the root has left behind goes first; a rank that is far ahead of it keeps what it has said. */
-  const forgetOldest = (slots: Map<number, Slot>): void => {
-    for (const [step, slot] of slots) {
-      if (slot.open > 0) continue
-      if (slots.size <= mostAhead && !isSettled(slot)) return
-      slots.delete(step)
-      forget(slot)
-      return
-    }
-  }
-
-  const forget = (slot: Slot): void => {
-    for (const occurrences of slot.keys.values()) for (const one of occurrences) recordOf.delete(one)
-    slot.keys.clear()
-  }
-
-  /** The n-th value of a key of a slot, made if need be. */
-  const occurrence = (slot: Slot, key: number, n: number): Occurrence => {
-    let all = slot.keys.get(key)
-    if (all === undefined) slot.keys.set(key, all = [])
-    while (all.length <= n) {
-      all.push({ has: new Uint8Array(worldSize), values: new Float64Array(worldSize), late: false })
-    }
-    return all[n]!
-  }
-
-  /** The first of a key's values at a step that a rank has not given yet. */
-  const nextOccurrence = (slot: Slot, key: number, rank: number): Occurrence => {
-    const all = slot.keys.get(key) ?? []
-    let n = 0
-    while (all[n]?.has[rank] === 1) n++
-    return occurrence(slot, key, n)
-  }
-
-  const put = (slot: Slot, key: number, rank: number, value: number): void => {
-    const one = nextOccurrence(slot, key, rank)
-    one.has[rank] = 1
-    one.values[rank] = value
-    const record = recordOf.get(one)
-    if (record !== undefined && record.next < 0) {
-      one.late = true
-      late.add(record)
-    }
-  }
-
-  const progress = (rank: Rank, domain: number, step: number, now: number): void => {
-    const d = domain === 1 ? 1 : 0
-    if (step < rank.latest[d]) rank.wentBack++
-    rank.latest[d] = step
-    rank.progressAt[d] = now
-  }
-
-  const hasAll = (record: Pending, rank: number): boolean => {
-    for (const one of record.occurrences) if (one.has[rank] === 0) return false
-    return true
-  }
+  const hasAll = ({ sheet }: Pending, rank: number): boolean => sheet === undefined || Sheets.isInAll(sheet, rank)
 
   const isDone = (record: Pending, index: number): boolean => {
     const rank = ranks[index]!
-    if (!rank.live) return rank.joined || joinedAt() !== undefined
+    if (!rank.live) return rank.joined || allJoinedAt !== undefined
     if (hasAll(record, index)) return true
-    return rank.latest[record.slot.domain === 1 ? 1 : 0] > record.slot.step && rank.wentBack >= record.wentBack
+    const latest = rank.latest[record.slot.domain]
+    return latest > record.slot.step && (rank.wentBack >= record.wentBack || latest > record.furthest)
   }
 
   /** When everybody was there, or those who were not were no longer waited for. */
-  const joinedAt = (): number | undefined => allJoinedAt
   const settleJoining = (now: number): void => {
-    if (allJoinedAt === undefined && (joined === worldSize || now >= joinUntil)) allJoinedAt = now
+    if (allJoinedAt === undefined && (intake.joined === worldSize || now >= joinUntil)) allJoinedAt = now
   }
 
   const deadlineOf = (record: Pending, index: number): number => {
@@ -160,207 +119,179 @@ export const make = (options: Options): Slots => {
     const rank = ranks[index]!
     // Jobs do not start up equally fast.
     if (!rank.begun) return Math.max(since + deadlineMillis, (allJoinedAt ?? Infinity) + startMillis)
-    const progressAt = rank.progressAt[record.slot.domain === 1 ? 1 : 0]
+    const progressAt = rank.progressAt[record.slot.domain]
     return Math.min(Math.max(since, progressAt) + deadlineMillis, since + Math.max(deadlineMillis, patienceMillis))
   }
 
   /** Whether a record has all it will get; `next` is where it waits. */
   const isComplete = (record: Pending, now: number): boolean => {
+    if (record.sheet?.pieces === undefined && record.sheet?.given === worldSize) return true
     for (; record.next < worldSize; record.next++) {
       if (!isDone(record, record.next) && now < deadlineOf(record, record.next)) return false
     }
     return true
   }
 
-  const statisticsOf = (record: Pending): Statistics => {
-    const values: Record<string, Value> = {}
-    let count = 0
-    const given = new Uint8Array(worldSize)
-    for (const [i, one] of record.occurrences.entries()) {
-      accumulator.reset()
-      for (let rank = 0; rank < worldSize; rank++) {
-        if (one.has[rank] === 0) continue
-        given[rank] = 1
-        accumulator.add(one.values[rank]!, rank)
+  // Statistics -----------------------------------------------------------------
+
+  const statisticsOf = ({ shape, sheet }: Pending): Described | undefined => {
+    if (sheet === undefined) return undefined
+    const { keys, places } = shape
+    if (moments.length < keys.length * momentFields) moments = new Float64Array(2 * keys.length * momentFields)
+    const from = slab.take(keys.length * descriptionSize)
+    const { numbers } = slab
+    let named = names.get(shape)
+    if (named === undefined) names.set(shape, named = namesOf(keys))
+    let count = sheet.given
+    if (sheet.pieces === undefined) merger.merge(sheet, moments)
+    else {
+      const pieces = Sheets.piecesOf(sheet)
+      count = countOf(pieces)
+      // What was let go of says nothing.
+      merger.merge({ ...nothing, width: keys.length }, moments)
+      for (const piece of pieces) {
+        if (someMoments.length < piece.width * momentFields) someMoments = new Float64Array(moments.length)
+        merger.merge(piece, someMoments)
+        place(someMoments, piece.columns, moments, shape.columns)
       }
-      describe(values, record.keys[i]!, accumulator.result())
-      one.late = false
     }
-    for (const one of given) count += one
-    return { values, count, expected: Math.max(live, count) }
+    describeMoments(moments, keys.length, numbers, from, shape.inOrder ? undefined : places)
+    return new Described(named, numbers, from, count, Math.max(intake.live, count))
   }
 
+  /** How many ranks have given some of it. */
+  const countOf = (pieces: ReadonlyArray<Sheets.Sheet>): number => {
+    const most = pieces.reduce((most, { given }) => Math.max(most, given), 0)
+    if (most === worldSize || pieces.length === 1) return most
+    let count = 0
+    for (let rank = 0; rank < worldSize; rank++) {
+      if (pieces.some(({ has }) => has[rank] !== Sheets.by.nothing)) count++
+    }
+    return count
+  }
+
+  // Publishing -----------------------------------------------------------------
+
   const publish = (record: Pending): Row => {
+    const { row, slot } = record
     const statistics = statisticsOf(record)
-    if (statistics.count < statistics.expected && record.occurrences.length > 0) partial++
-    record.slot.open--
-    // From now on whatever comes for it is late.
-    record.next = -1
+    if (statistics !== undefined && statistics.count < statistics.expected) partial++
+    record.told = statistics
+    for (const sheet of sheetsOf(record)) sheet.isTold = true
+    slot.open--
+    slot.closed++
     closed.push(record)
-    if (closed.length > 2 * remembered) forgetClosed()
-    return record.occurrences.length === 0 ? record.row : { ...record.row, statistics }
+    while (closed.size > remembered || (intake.pool.bytes > rememberedBytes && closed.size > leastRemembered)) {
+      forgetClosed()
+    }
+    return statistics === undefined ? row : { ...row, statistics }
   }
 
   const forgetClosed = (): void => {
-    const old = closed.slice(0, -remembered)
-    closed = closed.slice(-remembered)
-    const kept = new Set(closed.map((record) => record.slot))
-    for (const { slot } of old) {
-      if (slot.open > 0 || kept.has(slot)) continue
-      domains[slot.domain === 1 ? 1 : 0].delete(slot.step)
-      forget(slot)
+    const record = closed.shift()!
+    const { slot } = record
+    slot.closed--
+    if (slot.closed === 0 && isSettled(slot)) intake.forget(slot)
+    else {
+      for (const sheet of sheetsOf(record)) {
+        const stack = Sheets.stackOfSheet(sheet)
+        if (stack !== undefined) Sheets.letGo(intake.pool, stack, sheet.n)
+      }
     }
   }
 
-  const head = (): Pending | undefined => pending[firstPending]
-
-  const shift = (): void => {
-    firstPending++
-    if (firstPending < 1024 || firstPending * 2 < pending.length) return
-    pending.splice(0, firstPending)
-    firstPending = 0
-  }
-
+  /** Tells records again to whose sheets something has come. */
   const amend = (): Array<Row> => {
-    if (late.size === 0) return []
-    const again = [...late].sort((a, b) => a.row.seq - b.row.seq)
+    const again: Array<Row> = []
+    if (late.size === 0) return again
+    for (const record of closed) {
+      if (record.told === undefined || !sheetsOf(record).some((sheet) => late.has(sheet))) continue
+      const statistics = statisticsOf(record)
+      if (statistics === undefined || statistics.same(record.told)) continue
+      record.told = statistics
+      again.push({ ...record.row, statistics })
+    }
     late.clear()
     amended += again.length
-    return again.map((record) => ({ ...record.row, statistics: statisticsOf(record) }))
+    return again
   }
-
-  /** Frames about steps that the root has closed, or will not come to, are acknowledged. */
-  const acknowledge = (): void => {
-    for (const [index, rank] of ranks.entries()) {
-      let seq = 0
-      while (rank.frames.length > 0 && rank.frames[0]!.slots.every(isSettled)) seq = rank.frames.shift()!.seq
-      if (seq > 0) acknowledged.set(index, seq)
-    }
-  }
-
-  const isSettled = (slot: Slot): boolean => slot.open === 0 && ranks[0]!.latest[slot.domain === 1 ? 1 : 0] >= slot.step
 
   const close: Slots["close"] = (now) => {
     settleJoining(now)
     const rows = amend()
-    for (let record = head(); record !== undefined; record = head()) {
-      if (!isComplete(record, now) && pending.length - firstPending <= waiting) break
+    for (let record = pending.first(); record !== undefined; record = pending.first()) {
+      if (!isComplete(record, now) && pending.size <= waiting) break
+      pending.shift()
       rows.push(publish(record))
-      shift()
     }
-    if (rows.length > 0 || cameIn) acknowledge()
-    cameIn = false
     return rows
   }
 
   return {
-    join: (index, incarnation, now) => {
-      const rank = ranks[index]
-      if (rank === undefined) return 0
-      if (!rank.joined) joined++
-      if (!rank.live) live++
-      if (rank.incarnation !== incarnation) {
-        rank.incarnation = incarnation
-        rank.seq = 0
-        rank.counted = 0
-        rank.latest.fill(-Infinity)
-        rank.schemas.clear()
-        rank.frames.length = 0
-      }
-      rank.joined = true
-      rank.live = true
-      rank.progressAt.fill(now)
+    aggregatorOf: (rank) => intake.aggregatorOf(rank),
+    join: (index, incarnation, now, via) => {
+      const seq = intake.join(index, incarnation, now, via)
       settleJoining(now)
-      return rank.seq
+      return seq
     },
-    leave: (index) => {
-      const rank = ranks[index]
-      if (rank === undefined || !rank.live) return
-      rank.live = false
-      live--
-    },
-    alive: (index, now) => {
-      const rank = ranks[index]
-      if (rank !== undefined && !rank.live && rank.joined) {
-        rank.live = true
-        rank.progressAt.fill(now)
-        live++
-      }
-    },
-    schema: (index, id, keys, bytes) => {
-      ranks[index]?.schemas.set(id, Int32Array.from(keys, idOf), bytes)
-    },
-    leaf: (index, seq, schema, records, now) => {
-      const rank = ranks[index]
-      if (rank === undefined) return true
-      // Sent again, since we did not say that we had it.
-      if (seq !== 0 && seq <= rank.seq) return true
-      const keys = rank.schemas.get(schema)
-      if (keys === undefined || seq > rank.seq + 1) return false
-      rank.seq = Math.max(rank.seq, seq)
-      rank.begun = true
-      const slots = new Set<Slot>()
-      for (let i = 0; i < records.count; i++) {
-        const domain = records.domains[i]!
-        const slot = slotOf(domain, records.steps[i]!)
-        slots.add(slot)
-        for (let k = 0; k < keys.length; k++) {
-          if (records.present(i, k)) put(slot, keys[k]!, index, records.values[i * keys.length + k]!)
-        }
-        progress(rank, domain, slot.step, now)
-      }
-      if (seq !== 0) rank.frames.push({ seq, slots: [...slots] })
-      cameIn = true
-      return true
-    },
-    floor: (index, seq) => {
-      const rank = ranks[index]
-      if (rank === undefined || seq <= rank.seq) return
-      // Before the first frame it may be what a root before this one had no need of any more.
-      if (rank.seq > 0) lost += seq - rank.seq
-      rank.seq = seq
-    },
-    root: (row, now) => {
-      const rank = ranks[0]!
-      if (!rank.joined) joined++
-      if (!rank.live) live++
-      rank.joined = true
-      rank.live = true
+    joinAggregator: (sender, incarnation) => intake.joinAggregator(sender, incarnation),
+    leave: (index) => intake.leave(index),
+    alive: (index, now) => intake.alive(index, now),
+    schema: (sender, id, keys, bytes) => intake.schema(sender, id, keys, bytes),
+    leaf: (index, seq, schema, records, now) => intake.leaf(index, seq, schema, records, now),
+    aggregate: (sender, seq, schema, entries, now) => intake.aggregate(sender, seq, schema, entries, now),
+    floor: (sender, seq) => intake.floor(sender, seq),
+    root: (record, now) => {
+      if (!root.live) intake.enter(root, now)
       settleJoining(now)
-      const domain = row.step === undefined ? 1 : 0
-      const slot = slotOf(domain, row.step ?? rank.counted++)
-      const keys: Array<string> = []
-      const occurrences: Array<Occurrence> = []
-      for (const key of Object.keys(row.metrics)) {
-        const value = numberOf(row.metrics[key])
-        if (value === undefined) continue
-        const one = nextOccurrence(slot, idOf(key), 0)
-        one.has[0] = 1
-        one.values[0] = value
-        keys.push(key)
-        occurrences.push(one)
-      }
-      progress(rank, domain, slot.step, now)
+      const slot = intake.slot(record.step === undefined ? 1 : 0, record.step ?? counted++)
+      const shape = intake.catalog.read(record.metrics, own)
+      const sheet = shape.keys.length === 0 ? undefined : intake.put(0, slot, shape, own.values, 0)
+      progress(root, slot, now)
       slot.open++
-      const record: Pending = { row, slot, keys, occurrences, since: now, wentBack: rank.wentBack, next: 0 }
-      for (const one of occurrences) recordOf.set(one, record)
-      pending.push(record)
+      const since = now
+      const furthest = reached[slot.domain] = Math.max(reached[slot.domain], slot.step)
+      const { wentBack } = root
+      pending.push({ row: record, slot, sheet, shape, since, wentBack, furthest, next: 0, told: undefined })
     },
     close,
     flush: () => close(Infinity),
     acks: () => {
-      const all = Array.from(acknowledged, ([rank, seq]) => ({ rank, seq }))
-      acknowledged.clear()
-      return all
+      intake.settle()
+      return intake.acks()
     },
     nextDeadline: (now) => {
-      const record = head()
+      const record = pending.first()
       if (late.size > 0) return now
       if (record === undefined) return undefined
-      if (allJoinedAt === undefined && joined < worldSize) return joinUntil
-      const next = Math.min(Math.max(0, record.next), worldSize - 1)
-      return deadlineOf(record, next)
+      if (allJoinedAt === undefined && intake.joined < worldSize) return joinUntil
+      return deadlineOf(record, Math.min(record.next, worldSize - 1))
     },
-    counts: () => ({ joined, live, waiting: pending.length - firstPending, partial, amended, lost })
+    counts: () => ({
+      joined: intake.joined,
+      live: intake.live,
+      waiting: pending.size,
+      partial,
+      amended,
+      lost: intake.lost,
+      dropped: intake.dropped,
+      overflowed: intake.overflowed
+    })
   }
+}
+
+// -----------------------------------------------------------------------------
+// Internal
+// -----------------------------------------------------------------------------
+
+/** Where a record is. */
+const sheetsOf = ({ sheet }: Pending): ReadonlyArray<Sheets.Sheet> => sheet === undefined ? [] : Sheets.piecesOf(sheet)
+
+/** Columns that were let go of. */
+const nothing: Mergeable = {
+  has: new Uint8Array(0),
+  width: 1,
+  base: 0,
+  values: new Float64Array(0),
+  parts: []
 }

@@ -6,8 +6,8 @@
  * - A rank that is not connected has no queue: frames that would arrive late, or at another root, stay with the rank.
  *   `connection` says when to begin again.
  * - A peer is named by its identity: job, rank and incarnation. Who comes with the name of another takes over from it, as
- *   a peer does whose connection broke unseen. A rank soon notices by heartbeats that its root is stopped or cut off; the
- *   root is in no hurry, as a peer that does not read holds up nobody.
+ *   a peer does whose connection broke unseen. An end that is stopped, or busy, keeps its connection, and holds up nobody;
+ *   one that the network does not reach for a few seconds has none.
  * - Two ways in. `ipc`: a socket in a directory that only its owner may enter. `tcp`: encrypted with CURVE, for peers
  *   with a key of this job; others get no frame in or out. Plaintext is for loopback, elsewhere only if asked for by name.
  *
@@ -32,6 +32,7 @@ import {
   loaded,
   plaintext,
   pump,
+  removeSocket,
   type Stats,
   type Timing,
   type TransportError
@@ -76,21 +77,32 @@ export interface ListenOptions extends Timing {
   }
   /** Gets all that has come, in order. Must not throw. */
   readonly receive: (batch: ReadonlyArray<Received>) => void
+  /** What comes may wait until then for more, which makes it cost much less. */
+  readonly pace?: () => Promise<void> | undefined
 }
 
+/** What a peer is known by. */
+export interface Identity {
+  readonly job: string
+  readonly rank: number
+  readonly incarnation: number
+  /** {@link thisProcess}, or another's. */
+  readonly process: string
+}
+
+/**
+ * A process. libzmq leaves a connection whose name another one takes open, and mute for ever: two that take each other for
+ * the same rank of a job (a name that two jobs have, say), and begin at the same moment, must not have one name.
+ */
+export const thisProcess = Crypto.randomBytes(4).toString("hex")
+
 /** The name of a peer: unique, and short. */
-export const identity = (of: { readonly job: string; readonly rank: number; readonly incarnation: number }): string =>
-  `${Crypto.createHash("sha256").update(of.job).digest("hex").slice(0, 16)}.${of.rank}.${of.incarnation}`
+export const identity = ({ incarnation, job, process, rank }: Identity): string =>
+  `${Crypto.createHash("sha256").update(job).digest("hex").slice(0, 16)}.${rank}.${incarnation}.${process}`
 
 // -----------------------------------------------------------------------------
 // Listening
 // -----------------------------------------------------------------------------
-
-/**
- * Longer than a root is ever busy: with what it has not read yet libzmq stops reading, heartbeats, too, and would take
- * all peers for silent, to be cut off with all that is on its way.
- */
-const silentPeerMillis = 30_000
 
 /** Listens until the scope closes. */
 export const listen = (options: ListenOptions): Effect.Effect<Root, TransportError, Scope.Scope> =>
@@ -110,7 +122,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Root, TransportErr
         Effect.sync(() =>
           new library.zmq.Router({
             context: library.context,
-            ...common(options, silentPeerMillis),
+            ...common(options),
             mandatory: true,
             handover: true,
             ...extra
@@ -129,7 +141,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Root, TransportErr
         }
         stats.received += batch.length
         options.receive(batch)
-      })
+      }, options.pace)
 
     if (ipc !== undefined) {
       const endpoint = `ipc://${ipc}`
@@ -139,7 +151,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Root, TransportErr
         socket.bindSync(endpoint)
         Fs.chmodSync(ipc, 0o600)
       })
-      yield* Effect.addFinalizer(() => Effect.sync(() => Fs.rmSync(ipc, { force: true })))
+      yield* Effect.addFinalizer(() => Effect.sync(() => removeSocket(ipc)))
       endpoints.push(endpoint)
       yield* receiveFrom(socket)
     }

@@ -165,7 +165,7 @@ describe.concurrent("a rank", () => {
   it("of another job or another world at the same place gets nothing in, and ends", patient, async () => {
     const { log, rank } = job(2)
     const [root, one] = [rank(0), rank(1)]
-    const soon = { EZPZ_REDUCE_TIMEOUT: "2" }
+    const soon = { EZPZ_REDUCE_TIMEOUT: "6" }
     const strangers = [
       rank(1, [], { EZPZ_JOB_ID: "another", ...soon }),
       rank(1, [], { EZPZ_WORLD_SIZE: "5", EZPZ_LOCAL_WORLD_SIZE: "5", ...soon })
@@ -280,17 +280,17 @@ describe.concurrent("rank 0", () => {
 
   it("that never comes: a rank says so, and ends", patient, async () => {
     const { rank } = job(2)
-    const one = rank(1, [], { EZPZ_REDUCE_TIMEOUT: "2" })
+    const one = rank(1, [], { EZPZ_REDUCE_TIMEOUT: "6" })
     one.say(steps(1, 10, said(1)))
     one.end()
     const { code, error, out } = await one.ended
     assert.deepStrictEqual([code, out], [0, ""])
-    assert.match(error, /Rank 0 was not there in the 2 s that rank 1 waited at its end: its 10 records are in no run/)
+    assert.match(error, /Rank 0 was not there in the 6 s that rank 1 waited at its end: its 10 records are in no run/)
   })
 
   it("whose ranks never come: it says so, and ends with what it has", patient, async () => {
     const { log, rank } = job(3)
-    const root = rank(0, [], { EZPZ_REDUCE_TIMEOUT: "2" })
+    const root = rank(0, [], { EZPZ_REDUCE_TIMEOUT: "6" })
     root.say(steps(1, 10, said(0)))
     const [{ code, error, out }] = await endAll(root)
     assert.strictEqual(code, 0)

@@ -1,23 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { readFileSync } from "node:fs"
+import { setState, stateAt } from "../../../src/internal/states.ts"
 import * as Moments from "../../../src/Moments.ts"
 import * as Frame from "../../../src/reducer/zeromq/Frame.ts"
-import { frames, reseal } from "./frames.ts"
-
-/** More by hand: EZPZ_FUZZ=1000000. */
-const runs = Number(process.env["EZPZ_FUZZ"] ?? 30_000)
-
-const decoded = (bytes: Uint8Array, job?: bigint) => {
-  const frame = Frame.decode(bytes, job)
-  assert(!Frame.isRefused(frame), Frame.isRefused(frame) ? frame.reason : "")
-  return frame
-}
-
-const fault = (bytes: Uint8Array, job?: bigint) => {
-  const frame = Frame.decode(bytes, job)
-  return Frame.isRefused(frame) ? frame.fault : `a ${frame.type}`
-}
+import * as RankSet from "../../../src/reducer/zeromq/RankSet.ts"
+import { aggregate, aggregateBytes, decoded, fault, frames, rankSet, reseal, runs, stamp } from "./frames.ts"
 
 /** What a frame says, without what is only a way to read it. */
 const said = (frame: Frame.Frame): unknown => {
@@ -33,7 +21,7 @@ const columns = (all: Frame.Leaf | Frame.Aggregate) => {
   )
   const { steps, domains } = all
   const numbers = "values" in all ? all.values : all.moments
-  const more = "values" in all ? [] : [[...all.occurrences], [...all.ranks]]
+  const more = "values" in all ? [] : [[...all.occurrences], [...all.sets], all.ranks.map((set) => [...set])]
   return {
     count: all.count,
     keys: all.keys,
@@ -77,9 +65,20 @@ describe("a frame", () => {
       domains: Uint8Array.of(0),
       values: Float64Array.of(0.5, 0)
     }
+    const loss = [Moments.of(0.5, 1), Moments.of(1.5, 2), Moments.of(1, 4)].reduce(Moments.merge, Moments.empty)
+    const three = {
+      ...one,
+      occurrences: Uint32Array.of(0),
+      sets: Uint32Array.of(0),
+      ranks: [RankSet.of([1, 2, 4])],
+      moments: new Float64Array(2 * Frame.momentFields)
+    }
+    setState(three.moments, 0, loss)
+    const first = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0)
     const made = [
       Frame.encodeSchema({ ...origin, rank: 1, seq: 0 }, 1, ["loss", "dt"]),
-      Frame.encodeLeaf({ ...origin, rank: 1, seq: 3 }, 1, one, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0)),
+      Frame.encodeLeaf({ ...origin, rank: 1, seq: 3 }, 1, one, first),
+      Frame.encodeAggregate({ ...origin, incarnation: 6, rank: 1, seq: 1 }, 1, three, first),
       Frame.encodeSignal("ack", { ...origin, rank: 0, seq: 3 })
     ]
     assert.deepStrictEqual(made.map((bytes) => Buffer.from(bytes).toString("hex")), shown)
@@ -111,20 +110,25 @@ describe("a frame", () => {
   it("holds moments so that they merge as if they had never travelled", () => {
     const all = [Moments.fromValues([1e9, 1e9 + 8, 1e9 + 16]), Moments.fromValues([NaN, 1e300, -1e300]), Moments.empty]
     const moments = new Float64Array(all.length * Frame.momentFields)
-    for (const [k, one] of all.entries()) Frame.setMoments(moments, k * Frame.momentFields, one)
+    for (const [k, one] of all.entries()) setState(moments, k * Frame.momentFields, one)
     const bytes = Frame.encodeAggregate(stamp, 1, {
       count: 1,
       keys: all.length,
       steps: Float64Array.of(3),
       domains: Uint8Array.of(0),
       occurrences: Uint32Array.of(2),
-      ranks: Uint32Array.of(64),
+      sets: Uint32Array.of(0),
+      ranks: [RankSet.of([0, 1, 5])],
       moments
     })
     const frame = decoded(bytes)
     assert(frame.type === "aggregate")
-    assert.deepStrictEqual(all.map((_, k) => Frame.momentsAt(frame.entries, 0, k)), all)
-    assert.deepStrictEqual([frame.entries.occurrences[0], frame.entries.ranks[0]], [2, 64])
+    assert.deepStrictEqual(
+      all.map((_, k) => stateAt(frame.entries.moments, k * Frame.momentFields)),
+      all
+    )
+    assert.deepStrictEqual([frame.entries.occurrences[0], frame.entries.sets[0]], [2, 0])
+    assert.deepStrictEqual(frame.entries.ranks, [Uint32Array.of(0, 1, 5, 5)])
   })
 
   it("is refused by name where it is cut short, damaged, too long, of another job, another version or nobody's", () => {
@@ -193,8 +197,83 @@ describe("a frame", () => {
     }
   })
 
+  it("of statistics that cannot be is refused", () => {
+    const changed = (change: (payload: DataView, header: DataView) => void) => {
+      const copy = aggregateBytes.slice()
+      const at = (from: number) => new DataView(copy.buffer, from)
+      change(at(64), at(0))
+      return fault(reseal(copy))
+    }
+    assert.strictEqual(changed(() => {}), "an aggregate")
+    // steps 0, domains 16, occurrences 24, sets 32, moments 40, rank sets 216: 2, then 1 run at 220, 2 runs at 232.
+    const numbers: ReadonlyArray<readonly [what: string, field: number, ...values: ReadonlyArray<number>]> = [
+      ["count", 0, -1, 0.5, NaN, 2 ** 53],
+      ["non-finite count", 1, -1, 0.5, NaN, Infinity],
+      ["min", 2, NaN, -Infinity, 1e9],
+      ["max", 3, NaN, Infinity, -1e9],
+      ["argmin", 4, NaN, -1, 0.5, 8],
+      ["argmax", 5, NaN, -1, 0.5, 8],
+      ["scale", 6, NaN, 2, -2, 0.5],
+      ["sum", 7, NaN, Infinity],
+      ["sum low", 8, NaN, -Infinity],
+      ["M2", 9, NaN, Infinity],
+      ["M2 low", 10, NaN, Infinity]
+    ]
+    for (const [what, field, ...values] of numbers) {
+      for (const entry of [0, 1]) {
+        for (const value of values) {
+          const at = 40 + 8 * (field + entry * Frame.momentFields)
+          assert.strictEqual(changed((to) => to.setFloat64(at, value, true)), "malformed", `${what} ${value}`)
+        }
+      }
+    }
+    // The last rank that there is can be the one; of no values there is nothing to be looked at.
+    assert.strictEqual(changed((to) => to.setFloat64(40 + 32, 7, true)), "an aggregate")
+    assert.strictEqual(
+      changed((to) => [40, 40 + 8, 40 + 16].forEach((at, i) => to.setFloat64(at, [0, 3, NaN][i]!, true))),
+      "an aggregate"
+    )
+    // A smaller world.
+    assert.strictEqual(changed((_, header) => header.setUint32(52, 6, true)), "malformed")
+  })
+
+  it("is as long as is said before, and an aggregate not longer than its header and its entries", () => {
+    const sizes = fc.record({
+      keys: fc.integer({ min: 0, max: 70 }),
+      ranks: fc.array(rankSet, { minLength: 1, maxLength: 9 }),
+      shared: fc.nat(3),
+      dense: fc.boolean()
+    })
+    fc.assert(fc.property(sizes, ({ dense, keys, ranks, shared }) => {
+      const count = ranks.length + shared
+      const columns = { count, keys, steps: new Float64Array(count), domains: new Uint8Array(count) }
+      const sets = Uint32Array.from(columns.steps, (_, i) => i % ranks.length)
+      const moments = new Float64Array(count * keys * Frame.momentFields)
+      const presence = dense ? undefined : new Uint8Array(count * Math.ceil(keys / 64) * 8)
+      const world = { ...stamp, worldSize: 100_000 }
+      const entries = { ...columns, occurrences: new Uint32Array(count), sets, ranks, moments }
+      const { length } = Frame.encodeAggregate(world, 1, entries, presence)
+      assert.strictEqual(Frame.aggregateBytes(keys, count, ranks, dense), length)
+      let most = Frame.headerBytes
+      for (const set of sets) most += Frame.entryBytes(keys, ranks[set]!)
+      assert.isAtLeast(most, length)
+      const leaf = Frame.encodeLeaf(stamp, 1, { ...columns, values: new Float64Array(count * keys) }, presence)
+      assert.strictEqual(Frame.leafBytes(keys, count, dense), leaf.length)
+    }))
+  })
+
   it("beyond a limit is never made", () => {
     const large = { ...leaf, count: Frame.limits.records + 1 }
+    const sets = (ranks: ReadonlyArray<RankSet.RankSet>, ...sets: ReadonlyArray<number>) => () =>
+      Frame.encodeAggregate(stamp, 1, { ...aggregate, ranks, sets: Uint32Array.from(sets) })
+    const [one, two] = [RankSet.of([1]), RankSet.of([2, 7])]
+    sets([one, two], 0, 1)()
+    assert.throws(sets([one, two], 0, 2), RangeError)
+    assert.throws(sets([], 0, 0), RangeError)
+    assert.throws(sets([one, two, one], 0, 1), RangeError)
+    for (const other of [[], [1], [8, 8], [2, 1], [1, 2, 3, 4]]) {
+      assert.throws(sets([one, Uint32Array.from(other)], 0, 1), RangeError)
+    }
     assert.throws(() => Frame.encodeLeaf(stamp, 1, large), RangeError)
     assert.throws(() => Frame.encodeSchema(stamp, 1, ["x".repeat(Frame.limits.keyBytes + 1)]), RangeError)
     assert.throws(() => Frame.encodeBody("bye", stamp, { reason: "x".repeat(Frame.limits.bodyBytes) }), RangeError)
@@ -262,8 +341,6 @@ describe("a frame", () => {
 // Internal
 // -----------------------------------------------------------------------------
 
-const stamp: Frame.Stamp = { job: Frame.jobOf("job"), rank: 3, incarnation: 7, worldSize: 8, seq: 12, sentAt: 1.5 }
-
 const leaf = {
   count: 2,
   keys: 2,
@@ -282,10 +359,19 @@ const use = (frame: Frame.Frame | Frame.Refused): void => {
   } else if (frame.type === "aggregate") {
     const { count, entries, keys } = { count: frame.entries.count, ...frame }
     assert.strictEqual(entries.moments.length, count * keys * Frame.momentFields)
+    assert.deepStrictEqual([entries.occurrences.length, entries.sets.length], [count, count])
+    assert.isAtMost(entries.ranks.length, count)
+    for (const set of entries.ranks) {
+      assert(RankSet.isCanonical(set, frame.worldSize))
+      assert.isAtLeast(RankSet.size(set), 1)
+    }
     for (let i = 0; i < count; i++) {
+      assert.isAtLeast(RankSet.first(entries.ranks[entries.sets[i]!]!), 0)
       let all = Moments.empty
       for (let k = 0; k < keys; k++) {
-        if (entries.present(i, k)) all = Moments.merge(all, Frame.momentsAt(entries, i, k))
+        if (entries.present(i, k)) {
+          all = Moments.merge(all, stateAt(entries.moments, (i * entries.keys + k) * Frame.momentFields))
+        }
       }
       Moments.std(all)
     }

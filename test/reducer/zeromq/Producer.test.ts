@@ -125,6 +125,32 @@ describe("a producer", () => {
     assert.strictEqual(receiver.records.length, 36)
   })
 
+  it("says when there is something to take though nothing more is recorded", () => {
+    const producer = make()
+    assert.isUndefined(producer.due())
+    producer.record({ a: 1 }, 1, 1000)
+    assert.strictEqual(producer.due(), 1100)
+    producer.record({ a: 2 }, 2, 1050)
+    assert.strictEqual(producer.due(), 1100)
+    assert.isFalse(producer.drain(1100, () => false))
+    // What could not be sent is to be sent at once.
+    assert.strictEqual(producer.due(), -Infinity)
+    assert.isTrue(producer.drain(1100, () => true))
+    assert.isUndefined(producer.due())
+  })
+
+  it("makes frames of 128 KiB at most, of one record where that is larger", () => {
+    const wide = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`k${i}`, i]))
+    assert.isTrue(Producer.make(origin).record(wide, 1, 0))
+    const producer = Producer.make(origin)
+    const narrow = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`k${i}`, i]))
+    const sizes: Array<number> = []
+    for (let step = 0; step < 1000; step++) producer.record(narrow, step, 0)
+    producer.drain(0, (frame) => sizes.push(frame.length) > 0)
+    assert.isAtMost(Math.max(...sizes), 128 * 1024)
+    assert.isAbove(Math.max(...sizes), 100 * 1024)
+  })
+
   it("gives frames that stay as they are, whatever is recorded next", () => {
     const producer = make()
     for (let i = 0; i < 16; i++) producer.record({ a: i }, i, 0)

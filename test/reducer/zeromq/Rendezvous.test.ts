@@ -55,7 +55,7 @@ const answers = (target: Rendezvous.Place, word: string) =>
     const got: Array<string> = []
     const peer = yield* Transport.connect({
       target,
-      identity: Transport.identity({ job: word, rank: 1, incarnation: 1 }),
+      identity: Transport.identity({ job: word, rank: 1, incarnation: 1, process: "here" }),
       patienceMillis: 100,
       receive: (batch) => got.push(...batch.map((frame) => Buffer.from(frame).toString()))
     })

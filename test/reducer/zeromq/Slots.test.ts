@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { Metrics } from "../../../src/Metrics.ts"
+import * as Moments from "../../../src/Moments.ts"
 import * as Slots from "../../../src/reducer/zeromq/Slots.ts"
 import type { Row } from "../../../src/Row.ts"
 
@@ -48,7 +49,8 @@ const make = (worldSize: number, options: Partial<Slots.Options> = {}) => {
   return { ...slots, join, send, give }
 }
 
-const statistics = (rows: ReadonlyArray<Row>) => rows.map(({ seq, statistics }) => [seq, statistics] as const)
+const statistics = (rows: ReadonlyArray<Row>): unknown =>
+  JSON.parse(JSON.stringify(rows.map(({ seq, statistics }) => [seq, statistics])))
 
 describe("a record closes", () => {
   it("when every rank has given all of it, whoever comes first", () => {
@@ -158,6 +160,24 @@ describe("a record closes", () => {
     assert.strictEqual(now, 7000)
   })
 
+  it("where the root alone went back, as soon as the others are beyond all it has come to", () => {
+    const all = make(2)
+    const train = (seq: number, step: number) => {
+      all.root(row(seq, step, { loss: 1 }), 0)
+      all.give(1, step, { loss: 3 })
+    }
+    train(1, 100)
+    assert.strictEqual(all.close(0).length, 1)
+    // By epochs, which are other numbers.
+    all.root(row(2, 1, { accuracy: 1 }), 0)
+    assert.strictEqual(all.close(0).length, 0)
+    train(3, 101)
+    assert.deepStrictEqual(all.close(0).map(({ seq }) => seq), [2, 3])
+    all.root(row(4, 101, { temperature: 1 }), 0)
+    train(5, 102)
+    assert.deepStrictEqual(all.close(0).map(({ seq }) => seq), [4, 5])
+  })
+
   it("at the end with what there is", () => {
     const all = make(2)
     all.root(row(1, 1, { loss: 1 }), 0)
@@ -205,6 +225,59 @@ describe("values are aligned", () => {
   })
 })
 
+describe("whatever ranks record", () => {
+  const worldSize = 4
+  const metrics = fc.dictionary(fc.constantFrom("a", "b", "c"), fc.integer({ min: -9, max: 9 }), { maxKeys: 3 })
+  const record = fc.tuple(fc.integer({ min: 0, max: 3 }), metrics)
+  const ranks = fc.array(fc.array(record, { maxLength: 8 }), { minLength: worldSize, maxLength: worldSize })
+
+  it("the n-th value of a key at a step meets the n-th of all others", () => {
+    fc.assert(
+      fc.property(ranks, fc.array(fc.nat({ max: worldSize - 1 }), { maxLength: 40 }), (given, order) => {
+        const all = make(worldSize)
+        const left = given.map((records) => [...records].sort(([a], [b]) => a - b))
+        /** By rank, what it has said of a key at a step, one after the other. */
+        const said = left.map((records) =>
+          records.reduce((values, [step, metrics]) => {
+            for (const [key, value] of Object.entries(metrics)) {
+              const name = `${step} ${key}`
+              values.set(name, [...values.get(name) ?? [], value])
+            }
+            return values
+          }, new Map<string, ReadonlyArray<number>>())
+        )
+        let seq = 0
+        const next = (rank: number): void => {
+          const [one] = left[rank]!.splice(0, 1)
+          if (one === undefined) return
+          if (rank === 0) all.root(row(++seq, one[0], one[1]), 0)
+          else all.give(rank, ...one)
+        }
+        for (const rank of order) next(rank)
+        for (let rank = 0; rank < worldSize; rank++) while (left[rank]!.length > 0) next(rank)
+        const seen = new Map<string, number>()
+        for (const { metrics, statistics, step } of all.flush()) {
+          const ranks = new Set<number>()
+          for (const key of Object.keys(metrics)) {
+            const name = `${step} ${key}`
+            const n = seen.get(name) ?? 0
+            seen.set(name, n + 1)
+            const values = said.flatMap((one, rank) => {
+              const value = one.get(name)?.[n]
+              if (value !== undefined) ranks.add(rank)
+              return value ?? []
+            })
+            assert.strictEqual(statistics?.values[`${key}/mean`], Moments.mean(Moments.fromValues(values)))
+            assert.strictEqual(statistics?.values[`${key}/max`], Math.max(...values))
+          }
+          if (ranks.size > 0) assert.strictEqual(statistics?.count, ranks.size)
+        }
+      }),
+      { numRuns: 200 }
+    )
+  })
+})
+
 describe("a value that comes late", () => {
   it("amends its record, once for all that came", () => {
     const all = make(3)
@@ -248,10 +321,10 @@ describe("frames", () => {
     assert.deepStrictEqual(all.acks(), [])
     all.root(row(1, 1, { loss: 1 }), 0)
     all.close(0)
-    assert.deepStrictEqual(all.acks(), [{ rank: 1, seq: 1 }])
+    assert.deepStrictEqual(all.acks(), [{ sender: 1, seq: 1 }])
     all.root(row(2, 2, { loss: 1 }), 0)
     all.close(0)
-    assert.deepStrictEqual(all.acks(), [{ rank: 1, seq: 2 }])
+    assert.deepStrictEqual(all.acks(), [{ sender: 1, seq: 2 }])
   })
 
   it("behind one that is missing are refused until that comes, or never will", () => {
@@ -281,6 +354,20 @@ describe("frames", () => {
     const rows = all.close(0)
     assert.strictEqual(rows.length, n)
     assert.isTrue(rows.every((one) => one.statistics?.values["loss/mean"] === 3))
+  })
+
+  it("of steps too far ahead are let go of, and counted", () => {
+    const all = make(2)
+    const n = 100_000
+    for (let step = 1; step <= n; step++) all.give(1, step, { loss: 2 })
+    let alone = 0
+    for (let step = 1; step <= n; step++) {
+      all.root(row(step, step, { loss: 4 }), 0)
+      for (const one of all.close(0)) if (one.statistics?.values["loss/mean"] !== 3) alone++
+    }
+    assert.isAbove(alone, 0)
+    assert.isBelow(alone, n / 2)
+    assert.strictEqual(all.counts().overflowed, alone)
   })
 
   it("of a new incarnation count from the first again", () => {

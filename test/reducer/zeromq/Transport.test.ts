@@ -13,7 +13,7 @@ import * as Transport from "../../../src/reducer/zeromq/Transport.ts"
 import { temporary } from "../../support/directory.ts"
 import { frame, numberIn, type Plan, type Told } from "./process/transport.ts"
 
-const me = { job: "job", rank: 1, incarnation: 1 }
+const me = { job: "job", rank: 1, incarnation: 1, process: "here" }
 
 /** Until it is so: real sockets take their time. A test that waits in vain fails by its time-out. */
 const until = (what: string, holds: () => boolean, millis = 15_000) =>
@@ -77,6 +77,32 @@ const child = (plan: Plan) =>
 
 const isRising = (numbers: ReadonlyArray<number>): boolean => numbers.every((n, i) => i === 0 || n > numbers[i - 1]!)
 
+describe("what comes to who looks at it now and then", () => {
+  it.live("is there together, in order", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      let beat = () => {}
+      let isPaced = true
+      const pace = () => isPaced ? new Promise<void>((resume) => beat = resume) : undefined
+      const { batches, got, root } = yield* listen({ ipc: Path.join(directory, "root", "s"), pace })
+      const { peer } = yield* connect({ endpoints: root.endpoints })
+      yield* until("connected", peer.connected)
+      peer.send(frame(0))
+      yield* until("the first", () => got.length === 1)
+      for (let n = 1; n <= 20; n++) peer.send(frame(n))
+      yield* Effect.sleep(100)
+      assert.strictEqual(got.length, 1)
+      beat()
+      yield* until("the others", () => got.length === 21)
+      assert.deepStrictEqual(got.map(([, n]) => n), Array.from({ length: 21 }, (_, n) => n))
+      assert.isAtMost(batches.length, 3)
+      isPaced = false
+      beat()
+      peer.send(frame(21))
+      yield* until("the last", () => got.length === 22)
+    }).pipe(Effect.scoped))
+})
+
 describe("frames", () => {
   it.live("arrive in order, in both directions, many at a time", () =>
     Effect.gen(function*() {
@@ -129,7 +155,7 @@ describe("frames", () => {
         yield* until("connected", peer.connected)
         got.length = 0
         const sent: Array<number> = []
-        // This process reads nothing meanwhile, for longer than heartbeats may be missing.
+        // This process reads nothing meanwhile, for long.
         for (let n = 0; n < 1000; n++) if (peer.send(frame(n, 65_536))) sent.push(n)
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500)
         assert.isBelow(sent.length, 1000)
@@ -377,20 +403,49 @@ describe("peers and roots that go and come", () => {
       }
     }))
 
-  it.live("a root that is stopped: frames are not taken, and nothing waits", () =>
+  it.live("a root that is stopped: nothing waits, and what was taken arrives when it goes on", () =>
     Effect.gen(function*() {
       const directory = yield* temporary
       const root = yield* child({ end: "root", options: { ipc: Path.join(directory, "root", "s") } })
       const { peer, states } = yield* connect({ endpoints: [`ipc://${Path.join(directory, "root", "s")}`] })
       yield* until("connected", peer.connected)
       root.signal("SIGSTOP")
-      yield* until("the connection ends", () => (peer.send(frame(1)), !peer.connected()))
-      assert.isFalse(peer.send(frame(2)))
+      const taken: Array<number> = []
+      yield* until("no more is taken", () => {
+        for (let i = 0; i < 100; i++) if (peer.send(frame(taken.length, 4096))) taken.push(taken.length)
+        return !peer.send(frame(-1, 4096))
+      })
       root.signal("SIGCONT")
-      yield* until("it is there again", peer.connected)
-      assert.deepStrictEqual(states, [true, false, true])
-      peer.send(frame(3))
-      yield* until("and hears", () => root.numbers().includes(3))
+      yield* until("it hears all of it", () => root.numbers().filter((n) => n >= 0).length === taken.length)
+      assert.deepStrictEqual(root.numbers().filter((n) => n >= 0), taken)
+      assert.deepStrictEqual(states, [true])
+    }))
+
+  it.live("peers that are killed while the root is too busy to read what they said: it goes on", () =>
+    Effect.gen(function*() {
+      const keys = Keys.random()
+      const directory = yield* temporary
+      const { from, root } = yield* listen({
+        ipc: Path.join(directory, "root", "s"),
+        tcp: { ...loopback, keys },
+        highWaterMark: 2
+      })
+      const peers = yield* Effect.forEach(
+        root.endpoints,
+        (endpoint) =>
+          child({
+            end: "peer",
+            options: { target: { endpoints: [endpoint], keys }, identity: endpoint },
+            everyMillis: 1
+          })
+      )
+      for (const endpoint of root.endpoints) yield* until("heard", () => from(endpoint).length > 3)
+      const busy = (millis: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
+      busy(300)
+      for (const peer of peers) peer.signal("SIGKILL")
+      busy(1000)
+      const other = yield* connect({ endpoints: root.endpoints.slice(0, 1) }, { identity: "other" })
+      yield* until("another is heard", () => (other.peer.send(frame(5)), from("other").includes(5)))
     }))
 
   it.live("a root that is killed and started again, at the same place or another", () =>

@@ -133,6 +133,26 @@ describe("ranks over ZeroMQ", () => {
       yield* root.flush
     }))
 
+  it.live("a rank does not wait at its end for ever for what the root never comes to", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      const published: Array<Row> = []
+      const open = (index: number) =>
+        ZeroMq.make({ environment: environment(directory, index, 2), flushMillis: 1200 })
+          .open("a", (rows) => void published.push(...rows))
+      const root = yield* open(0)
+      const other = yield* open(1)
+      root.offer([row(0, 1, 1, { loss: 1 })])
+      other.offer([row(1, 1, 1, { loss: 3 })])
+      while (published.length === 0) yield* Effect.sleep(20)
+      // What was acknowledged is said again each second, as a sign of life.
+      other.offer([row(1, 2, 1000, { loss: 3 })])
+      const ended = yield* Effect.timeoutOption(other.flush, 12_000)
+      assert.strictEqual(ended._tag, "Some")
+      yield* root.flush
+      assert.strictEqual(published[0]?.statistics?.values["loss/mean"], 2)
+    }))
+
   it.live("an incarnation is greater than those before it, and no two are the same", () =>
     Effect.sync(() => {
       const lives = Array.from({ length: 100 }, () => nextIncarnation(1.8e12))

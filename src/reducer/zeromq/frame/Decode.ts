@@ -4,6 +4,7 @@
  * @since 0.3.0
  */
 import { crc32 } from "node:zlib"
+import { isCanonical, type RankSet } from "../RankSet.ts"
 import {
   type Aggregate,
   at,
@@ -22,6 +23,7 @@ import {
   magic,
   major,
   momentFields,
+  padded,
   presenceBytes,
   type Refused
 } from "./Model.ts"
@@ -95,7 +97,11 @@ const types = Object.keys(codes).reduce<Array<keyof typeof codes | undefined>>((
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-const bodyOf = (head: Head, type: "hello" | "welcome" | "result" | "bye", bytes: Uint8Array): Frame | Refused => {
+const bodyOf = (
+  head: Head,
+  type: "hello" | "welcome" | "result" | "bye" | "carry",
+  bytes: Uint8Array
+): Frame | Refused => {
   if (bytes.length - headerBytes > limits.bodyBytes) return refuse("length", `a ${type} of ${bytes.length} bytes`)
   try {
     const body: JsonObject = JSON.parse(utf8.decode(bytes.subarray(headerBytes)))
@@ -145,7 +151,9 @@ const columnsOf = (
   if (keys > limits.keys) return refuse("malformed", `a ${type} of ${keys} keys`)
   if (count === 0 || count > limits.records) return refuse("malformed", `a ${type} of ${count} records`)
   const from = layout(type, keys, count, dense)
-  if (headerBytes + from.bytes !== bytes.length) return refuse("malformed", `a ${type} of another length than it says`)
+  const end = headerBytes + from.bytes
+  const all = type === "leaf" ? end : endOfRankSets(view, end, count)
+  if (all !== bytes.length) return refuse("malformed", `a ${type} of another length than it says`)
   const steps = doubles(bytes, headerBytes + from.steps, count)
   const domain = bytes.subarray(headerBytes + from.domains, headerBytes + from.domains + count)
   for (let i = 0; i < count; i++) {
@@ -159,15 +167,19 @@ const columnsOf = (
     const records: Leaf = { ...columns, values }
     return { ...head, type, schema, keys, records }
   }
-  const entries: Aggregate = {
-    ...columns,
-    occurrences: words(view, headerBytes + from.occurrences, count),
-    ranks: words(view, headerBytes + from.ranks, count),
-    moments: values
+  const sets = words(bytes, headerBytes + from.sets, count)
+  const several = view.getUint32(end, true)
+  for (let i = 0; i < count; i++) {
+    if (sets[i]! >= several) return refuse("malformed", "an entry of ranks that are not told")
   }
-  return areMoments(entries)
-    ? { ...head, type, schema, keys, entries }
-    : refuse("malformed", "statistics that cannot be")
+  if (!areMoments(values, count, keys, dense ? undefined : presence, head.worldSize)) {
+    return refuse("malformed", "statistics that cannot be")
+  }
+  const ranks = rankSetsAt(view, end, head.worldSize)
+  if (ranks === undefined) return refuse("malformed", "ranks that are no set")
+  const occurrences = words(bytes, headerBytes + from.occurrences, count)
+  const entries: Aggregate = { ...columns, occurrences, sets, ranks, moments: values }
+  return { ...head, type, schema, keys, entries }
 }
 
 const presentIn = (bits: Uint8Array, keys: number, dense: boolean): (record: number, key: number) => boolean => {
@@ -176,21 +188,67 @@ const presentIn = (bits: Uint8Array, keys: number, dense: boolean): (record: num
   return (record, key) => (bits[record * stride + (key >>> 3)]! & (1 << (key & 7))) !== 0
 }
 
-/** Whether everything that is there can be moments: what reads them counts on it. */
-const areMoments = (entries: Aggregate): boolean => {
-  const { count, keys, moments, present } = entries
+/**
+ * Whether everything that is there can be moments: what reads them counts on it. Each number that a root takes from its
+ * aggregators comes by here, so nothing is made on the way.
+ */
+const areMoments = (
+  moments: Float64Array,
+  count: number,
+  keys: number,
+  bits: Uint8Array | undefined,
+  worldSize: number
+): boolean => {
+  const stride = presenceBytes(keys)
+  let at = 0
   for (let i = 0; i < count; i++) {
-    for (let k = 0; k < keys; k++) {
-      if (!present(i, k)) continue
-      const from = (i * keys + k) * momentFields
-      const [n, nonFinite, min, max, argmin, argmax, scale] = moments.subarray(from, from + momentFields)
-      if (!isCount(n!) || !isCount(nonFinite!) || (scale !== 0 && scale !== 1 && scale !== -1)) return false
+    for (let k = 0; k < keys; k++, at += momentFields) {
+      if (bits !== undefined && (bits[i * stride + (k >>> 3)]! & (1 << (k & 7))) === 0) continue
+      const n = moments[at]!
+      if (!isCount(n) || !isCount(moments[at + 1]!)) return false
+      const scale = moments[at + 6]!
+      if (scale !== 0 && scale !== 1 && scale !== -1) return false
       if (n === 0) continue
-      if (!(-Infinity < min! && min! <= max! && max! < Infinity) || !isCount(argmin!) || !isCount(argmax!)) return false
-      for (let field = 7; field < momentFields; field++) if (!Number.isFinite(moments[from + field])) return false
+      const min = moments[at + 2]!
+      const max = moments[at + 3]!
+      if (!(-Infinity < min && min <= max && max < Infinity)) return false
+      const argmin = moments[at + 4]!
+      const argmax = moments[at + 5]!
+      if (!isCount(argmin) || argmin >= worldSize || !isCount(argmax) || argmax >= worldSize) return false
+      for (let field = 7; field < momentFields; field++) if (!Number.isFinite(moments[at + field]!)) return false
     }
   }
   return true
+}
+
+/**
+ * Where a frame ends whose rank sets begin at `from`; -1 where they reach beyond it, are none, or are more than entries.
+ */
+const endOfRankSets = (view: DataView, from: number, entries: number): number => {
+  const end = view.byteLength
+  if (from + 4 > end) return -1
+  const sets = view.getUint32(from, true)
+  if (sets === 0 || sets > entries) return -1
+  let at = from + 4
+  for (let s = 0; s < sets; s++) {
+    if (at + 4 > end) return -1
+    at += 4 + 8 * view.getUint32(at, true)
+  }
+  return at <= end ? padded(at) : -1
+}
+
+/** Copies: whoever keeps a set must not keep the whole frame with it. */
+const rankSetsAt = (view: DataView, from: number, worldSize: number): ReadonlyArray<RankSet> | undefined => {
+  const sets: Array<RankSet> = []
+  let at = from + 4
+  for (let s = view.getUint32(from, true); s > 0; s--) {
+    const set = new Uint32Array(2 * view.getUint32(at, true))
+    at += 4
+    for (let i = 0; i < set.length; i++, at += 4) set[i] = view.getUint32(at, true)
+    if (!isCanonical(set, worldSize)) return undefined
+    sets.push(set)
+  }
+  return sets
 }
 
 // -----------------------------------------------------------------------------
@@ -220,8 +278,11 @@ const doubles = (bytes: Uint8Array, from: number, count: number): Float64Array =
   return copy
 }
 
-const words = (view: DataView, from: number, count: number): Uint32Array => {
-  const out = new Uint32Array(count)
-  for (let i = 0; i < count; i++) out[i] = view.getUint32(from + 4 * i, true)
-  return out
+const words = (bytes: Uint8Array, from: number, count: number): Uint32Array => {
+  const start = bytes.byteOffset + from
+  if (start % 4 === 0 && !bigEndian) return new Uint32Array(bytes.buffer, start, count)
+  const copy = new Uint32Array(count)
+  new Uint8Array(copy.buffer).set(bytes.subarray(from, from + 4 * count))
+  if (bigEndian) Buffer.from(copy.buffer).swap32()
+  return copy
 }

@@ -4,6 +4,7 @@
  * @since 0.3.0
  */
 import { crc32 } from "node:zlib"
+import { isCanonical, type RankSet } from "../RankSet.ts"
 import {
   type Aggregate,
   at,
@@ -17,8 +18,10 @@ import {
   limits,
   magic,
   major,
+  momentFields,
   padded,
   presenceBytes,
+  rankSetBytes,
   type Stamp
 } from "./Model.ts"
 
@@ -33,7 +36,7 @@ import {
  * @since 0.3.0
  */
 export const encodeBody = (
-  type: "hello" | "welcome" | "result" | "bye",
+  type: "hello" | "welcome" | "result" | "bye" | "carry",
   stamp: Stamp,
   body: JsonObject
 ): Uint8Array<ArrayBuffer> => {
@@ -93,7 +96,7 @@ export const encodeLeaf = (
 }
 
 /**
- * A frame of statistics. `presence` as in {@link encodeLeaf}.
+ * A frame of statistics. `presence` as in {@link encodeLeaf}; there are at most as many rank sets as entries.
  *
  * @category encoding
  * @since 0.3.0
@@ -104,14 +107,20 @@ export const encodeAggregate = (
   entries: Omit<Aggregate, "dense" | "present">,
   presence?: Uint8Array
 ): Uint8Array<ArrayBuffer> => {
-  const { count, keys } = entries
+  const { count, keys, ranks, sets } = entries
+  within("rank sets", ranks.length, count)
+  for (const set of ranks) {
+    if (!isCanonical(set, stamp.worldSize)) throw new RangeError(`rank set: ${set.join()} of ${stamp.worldSize}`)
+  }
   const to = layout("aggregate", keys, count, presence === undefined)
-  const frame = openColumns("aggregate", stamp, schema, entries, to, presence)
+  const frame = openColumns("aggregate", stamp, schema, entries, to, presence, rankSetBytes(ranks))
   for (let i = 0; i < count; i++) {
+    within("the rank set of an entry", sets[i]!, ranks.length - 1)
     frame.view.setUint32(headerBytes + to.occurrences + 4 * i, entries.occurrences[i]!, true)
-    frame.view.setUint32(headerBytes + to.ranks + 4 * i, entries.ranks[i]!, true)
+    frame.view.setUint32(headerBytes + to.sets + 4 * i, sets[i]!, true)
   }
   putDoubles(frame.bytes, headerBytes + to.values, entries.moments, to.numbers)
+  putRankSets(frame.view, headerBytes + to.bytes, ranks)
   return close(frame)
 }
 
@@ -134,6 +143,25 @@ export const encodeSignal = (type: "ack" | "heartbeat", stamp: Stamp): Uint8Arra
 export const leafBytes = (keys: number, count: number, dense = false): number =>
   headerBytes + layout("leaf", keys, count, dense).bytes
 
+/**
+ * How long an aggregate frame is.
+ *
+ * @category reading
+ * @since 0.3.0
+ */
+export const aggregateBytes = (keys: number, count: number, ranks: ReadonlyArray<RankSet>, dense = false): number =>
+  headerBytes + layout("aggregate", keys, count, dense).bytes + rankSetBytes(ranks)
+
+/**
+ * How much an entry with a rank set of its own takes in an aggregate frame, at most: a frame is not longer than its
+ * header and its entries together.
+ *
+ * @category reading
+ * @since 0.3.0
+ */
+export const entryBytes = (keys: number, ranks: RankSet): number =>
+  40 + presenceBytes(keys) + 8 * momentFields * keys + 4 * ranks.length
+
 // -----------------------------------------------------------------------------
 // Internal
 // -----------------------------------------------------------------------------
@@ -149,9 +177,10 @@ const within = (what: string, size: number, limit: number): void => {
   if (size > limit) throw new RangeError(`${what}: ${size} is beyond the limit of ${limit}`)
 }
 
-const open = (type: keyof typeof codes, stamp: Stamp, payload: number): Open => {
+/** All is 0 but the numbers, which the caller writes: `numbers` of them, `values` bytes behind the header. */
+const open = (type: keyof typeof codes, stamp: Stamp, payload: number, values = 0, numbers = 0): Open => {
   within("frame", headerBytes + payload, limits.frameBytes)
-  const bytes = fresh(headerBytes + payload)
+  const bytes = fresh(headerBytes + payload, headerBytes + values, headerBytes + values + 8 * numbers)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   view.setUint32(at.magic, magic, true)
   view.setUint8(at.major, major)
@@ -171,8 +200,12 @@ const slabBytes = 64 * 1024
 let slab = new ArrayBuffer(0)
 let used = 0
 
-const fresh = (length: number): Uint8Array<ArrayBuffer> => {
-  if (length > slabBytes / 4) return new Uint8Array(length)
+const fresh = (length: number, from: number, to: number): Uint8Array<ArrayBuffer> => {
+  if (length > slabBytes / 4) {
+    // What is written anyway need not be cleared, which costs more than writing it.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+    return bytes.fill(0, 0, from).fill(0, to)
+  }
   if (used + length > slab.byteLength) {
     slab = new ArrayBuffer(slabBytes)
     used = 0
@@ -193,12 +226,13 @@ const openColumns = (
   schema: number,
   columns: Pick<Leaf, "count" | "keys" | "steps" | "domains">,
   to: ReturnType<typeof layout>,
-  presence: Uint8Array | undefined
+  presence: Uint8Array | undefined,
+  behind = 0
 ): Open => {
   const { count, keys } = columns
   within("records", count, limits.records)
   within("keys", keys, limits.keys)
-  const frame = open(type, stamp, to.bytes)
+  const frame = open(type, stamp, to.bytes + behind, to.values, to.numbers)
   frame.view.setUint16(at.flags, presence === undefined ? denseFlag : 0, true)
   frame.view.setUint32(at.schema, schema, true)
   frame.view.setUint32(at.keys, keys, true)
@@ -215,4 +249,14 @@ const putDoubles = (bytes: Uint8Array<ArrayBuffer>, at: number, values: Float64A
   const from = bytes.byteOffset + at
   new Float64Array(bytes.buffer, from, count).set(values.length === count ? values : values.subarray(0, count))
   if (bigEndian) Buffer.from(bytes.buffer, from, 8 * count).swap64()
+}
+
+const putRankSets = (view: DataView, at: number, ranks: ReadonlyArray<RankSet>): void => {
+  view.setUint32(at, ranks.length, true)
+  let to = at + 4
+  for (const set of ranks) {
+    view.setUint32(to, set.length / 2, true)
+    to += 4
+    for (let i = 0; i < set.length; i++, to += 4) view.setUint32(to, set[i]!, true)
+  }
 }

@@ -4,7 +4,8 @@
  * @since 0.3.0
  */
 import { createHash } from "node:crypto"
-import type { Moments } from "../../../Moments.ts"
+import { stateSize } from "../../../internal/states.ts"
+import type { RankSet } from "../RankSet.ts"
 
 // -----------------------------------------------------------------------------
 // Limits
@@ -50,12 +51,12 @@ export const limits = {
 } as const
 
 /**
- * How many numbers a {@link Moments} is on the wire.
+ * How many numbers the moments of a key are on the wire: a state of internal/states.ts.
  *
  * @category constants
  * @since 0.3.0
  */
-export const momentFields = 11
+export const momentFields = stateSize
 
 // -----------------------------------------------------------------------------
 // Model
@@ -76,7 +77,8 @@ export const codes = {
   ack: 6,
   result: 7,
   heartbeat: 8,
-  bye: 9
+  bye: 9,
+  carry: 10
 } as const
 
 /**
@@ -165,8 +167,9 @@ export interface Leaf {
 }
 
 /**
- * Statistics of several ranks, by columns: entry `i` is about the `occurrences[i]`-th record (from 0) of each rank that
- * says something of a key at `steps[i]`, and has `ranks[i]` ranks in it. {@link momentsAt} reads it.
+ * Statistics of several ranks, by columns: entry `i` is about the `occurrences[i]`-th record (from 0) that each of the
+ * ranks `ranks[sets[i]]` gave at `steps[i]` for just the keys that are present. Moments are states as `stateAt` reads them. There are no
+ * more sets than entries; they are memory of their own, which may be kept.
  *
  * @category models
  * @since 0.3.0
@@ -177,7 +180,8 @@ export interface Aggregate {
   readonly steps: Float64Array
   readonly domains: Uint8Array
   readonly occurrences: Uint32Array
-  readonly ranks: Uint32Array
+  readonly sets: Uint32Array
+  readonly ranks: ReadonlyArray<RankSet>
   readonly dense: boolean
   readonly present: (entry: number, key: number) => boolean
   readonly moments: Float64Array
@@ -192,7 +196,7 @@ export interface Aggregate {
 export type Frame =
   & Head
   & (
-    | { readonly type: "hello" | "welcome" | "result" | "bye"; readonly body: JsonObject }
+    | { readonly type: "hello" | "welcome" | "result" | "bye" | "carry"; readonly body: JsonObject }
     | { readonly type: "schema"; readonly id: number; readonly keys: ReadonlyArray<string>; readonly bytes: number }
     | { readonly type: "leaf"; readonly schema: number; readonly keys: number; readonly records: Leaf }
     | { readonly type: "aggregate"; readonly schema: number; readonly keys: number; readonly entries: Aggregate }
@@ -230,52 +234,8 @@ export interface Refused {
 export const isRefused = (result: Frame | Refused): result is Refused => "_tag" in result
 
 // -----------------------------------------------------------------------------
-// Reading
+// Constructors
 // -----------------------------------------------------------------------------
-
-/**
- * What an aggregate says of a key.
- *
- * @category reading
- * @since 0.3.0
- */
-export const momentsAt = (aggregate: Aggregate, entry: number, key: number): Moments => {
-  const at = (entry * aggregate.keys + key) * momentFields
-  const m = aggregate.moments
-  return {
-    count: m[at]!,
-    nonFinite: m[at + 1]!,
-    min: m[at + 2]!,
-    max: m[at + 3]!,
-    argmin: m[at + 4]!,
-    argmax: m[at + 5]!,
-    scale: m[at + 6]!,
-    sumHigh: m[at + 7]!,
-    sumLow: m[at + 8]!,
-    m2High: m[at + 9]!,
-    m2Low: m[at + 10]!
-  }
-}
-
-/**
- * Writes moments where {@link momentsAt} reads them.
- *
- * @category writing
- * @since 0.3.0
- */
-export const setMoments = (out: Float64Array, at: number, moments: Moments): void => {
-  out[at] = moments.count
-  out[at + 1] = moments.nonFinite
-  out[at + 2] = moments.min
-  out[at + 3] = moments.max
-  out[at + 4] = moments.argmin
-  out[at + 5] = moments.argmax
-  out[at + 6] = moments.scale
-  out[at + 7] = moments.sumHigh
-  out[at + 8] = moments.sumLow
-  out[at + 9] = moments.m2High
-  out[at + 10] = moments.m2Low
-}
 
 /**
  * The number that stands for a job in a header: the first 8 bytes of the SHA-256 of its id.
@@ -317,16 +277,26 @@ export const padded = (bytes: number): number => Math.ceil(bytes / 8) * 8
 /** How many bytes the presence bits of a record take. */
 export const presenceBytes = (keys: number): number => Math.ceil(keys / 64) * 8
 
-/** Where the columns of a leaf or an aggregate are, from the start of the payload, and how long it is. */
+/** How many bytes the rank sets of an aggregate take. */
+export const rankSetBytes = (ranks: ReadonlyArray<RankSet>): number => {
+  let words = 1
+  for (const set of ranks) words += 1 + set.length
+  return padded(4 * words)
+}
+
+/**
+ * Where the columns of a leaf or an aggregate are, from the start of the payload, and how long they are together. The
+ * rank sets of an aggregate come behind.
+ */
 export const layout = (type: "leaf" | "aggregate", keys: number, count: number, dense: boolean) => {
   const domains = 8 * count
   const occurrences = domains + padded(count)
   const column = type === "leaf" ? 0 : padded(4 * count)
-  const ranks = occurrences + column
-  const presence = ranks + column
+  const sets = occurrences + column
+  const presence = sets + column
   const values = presence + (dense ? 0 : count * presenceBytes(keys))
   const numbers = count * keys * (type === "leaf" ? 1 : momentFields)
-  return { steps: 0, domains, occurrences, ranks, presence, values, numbers, bytes: values + 8 * numbers }
+  return { steps: 0, domains, occurrences, sets, presence, values, numbers, bytes: values + 8 * numbers }
 }
 
 /** Typed arrays have the machine's order of bytes, frames are little endian. */

@@ -1,16 +1,11 @@
 /**
- * Rank 0's side of a reduction: it listens, closes its records with what ranks say, and tells them what they need not
- * keep.
- *
- * - A rank is known from its hello on, by its incarnation: frames of an earlier life are dropped, and so is the hello of
- *   one that was thought dead, unless the later life is not heard of any more.
- * - A rank is not waited for when it has said goodbye, when its connection is gone for a while, or when nothing is heard
- *   of it. Whatever comes from it brings it back, but for one that has said goodbye: what follows is another run's.
- * - The last acknowledgement is sent again each second: as a sign of life, and since one may be lost.
+ * Rank 0's side of a reduction: it listens, closes its records with what those below say (downlink.ts), and tells them what
+ * they need not keep. Aggregators of nodes that have a parent are told where that is.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import type { Rank } from "../../../Rank.ts"
 import type { Publish, ReducerError, Reduction } from "../../../Reducer.ts"
@@ -19,36 +14,29 @@ import * as Frame from "../Frame.ts"
 import * as Rendezvous from "../Rendezvous.ts"
 import * as Slots from "../Slots.ts"
 import * as Transport from "../Transport.ts"
+import type { RootCarrier } from "./carrier.ts"
+import * as Downlink from "./downlink.ts"
 import {
-  askMillis,
+  acknowledgeBytes,
+  acknowledgeMillis,
   defaultDeadlineMillis,
-  defaultJoinMillis,
   failed,
   farewellMillis,
   flushMillisOf,
-  heartbeatMillis,
-  isBefore,
+  hurriedMillis,
+  hurryMillis,
   jobOf,
+  joinMillisOf,
   type Options,
-  silentMillis,
+  parentMillis,
   startMillis,
-  tickMillis,
-  unreachableMillis
+  tickMillis
 } from "./options.ts"
+import { Pulse } from "./pulse.ts"
+import { parentOf } from "./topology.ts"
 
-/** One life of another rank. */
-interface Peer {
-  readonly peer: string
-  readonly incarnation: number
-  heardAt: number
-  askedAt: number
-  reachedAt: number
-  acked: number
-  /** It has said goodbye: nothing new comes. */
-  left: boolean
-  /** It has had our last word. */
-  gone: boolean
-}
+/** So many records of rank 0 may wait to be looked at. */
+const mostUnsettled = 256
 
 export const root = (
   options: Options,
@@ -87,162 +75,162 @@ const serve = (
       worldSize,
       deadlineMillis: options.deadlineMillis ?? defaultDeadlineMillis,
       startMillis,
-      joinUntil: now() + (options.joinMillis ?? defaultJoinMillis)
+      joinUntil: now() + joinMillisOf(options)
     })
+    slots.join(0, claim.incarnation, now())
     const origin: Frame.Origin = { job: Frame.jobOf(job.id), rank: 0, incarnation: claim.incarnation, worldSize }
-    const stamp = (seq = 0): Frame.Stamp => ({ ...origin, seq, sentAt: now() })
-    const peers = new Map<number, Peer>()
-    let refused = 0
+    const directory = new Map<number, ReadonlyArray<string>>()
+    const nodes = Math.ceil(worldSize / (rank.localWorldSize ?? 1))
     let told = 0
     let published = 0
-    let tookAt = now()
-    let beatAt = now()
+    let ending = false
     let ended = false
+    const pulse = new Pulse()
+    let transport: Transport.Root | undefined
+    let carrier: RootCarrier | undefined
 
-    const acknowledge = ({ acked, peer }: Peer): void =>
-      transport.send(
-        peer,
-        acked > 0 ? Frame.encodeSignal("ack", stamp(acked)) : Frame.encodeSignal("heartbeat", stamp())
-      )
+    const downlink = Downlink.make({
+      job: origin.job,
+      worldSize,
+      now,
+      send: (peer, frame) => transport?.send(peer, frame),
+      reaches: (peer) => transport?.reaches(peer) ?? false,
+      origin: () => origin,
+      below: () => slots,
+      // Of several nodes each counts the starts for itself, so that all have the same job's id.
+      together: rank.launcher === "torchrun",
+      welcome: () => ({
+        version,
+        incarnation: claim.incarnation,
+        run: claim.run,
+        ...(options.sync === true ? { options: { flushMillis: 0 } } : {})
+      }),
+      run: () => claim.run,
+      came: (index, incarnation) => carrier?.came(index, incarnation),
+      left: (index, _, lost) => {
+        if (!lost) hurriedUntil = now() + hurryMillis
+        carrier?.left(index)
+      },
+      carry: (index, incarnation, body) => carrier?.told(index, incarnation, body),
+      via: (node, listens, askedFor) => {
+        directory.set(node, listens)
+        const parent = parentOf(node, nodes, options.topology)
+        if (parent === undefined) return undefined
+        return directory.get(parent) ?? (askedFor < parentMillis ? "later" : undefined)
+      }
+    })
 
+    let acknowledgedAt = 0
+    /** How many bytes have come since, and until when somebody waits for it. */
+    let taken = 0
+    let hurriedUntil = 0
+    const acknowledge = (): void => {
+      acknowledgedAt = now()
+      taken = 0
+      downlink.acknowledge(slots.acks())
+    }
+    const isToAcknowledge = (): boolean => {
+      if (options.sync === true || taken >= acknowledgeBytes) return true
+      const time = now()
+      return time - acknowledgedAt >= (time < hurriedUntil ? hurriedMillis : acknowledgeMillis)
+    }
+    /** Records are closed after the call that brought them, which is the training's; a loop that never yields closes some. */
+    const due = yield* Latch.make(false)
+    let unsettled = 0
     const settle = (): void => {
+      unsettled = 0
       const rows = slots.close(now())
       if (rows.length > 0) {
         const amended = rows.filter((row) => row.seq <= published)
-        const closed = rows.filter((row) => row.seq > published)
+        const closed = amended.length === 0 ? rows : rows.filter((row) => row.seq > published)
         if (amended.length > 0) publish(amended, true)
         published = closed.at(-1)?.seq ?? published
         if (closed.length > 0) publish(closed)
       }
-      for (const { rank, seq } of slots.acks()) {
-        const known = peers.get(rank)
-        if (known === undefined) continue
-        known.acked = seq
-        acknowledge(known)
-      }
+      if (isToAcknowledge()) acknowledge()
     }
 
-    const welcome = (peer: string, ackUpTo: number): void => {
-      const body = { version, incarnation: claim.incarnation, run: claim.run, ackUpTo }
-      transport.send(peer, Frame.encodeBody("welcome", stamp(), body))
-    }
-
-    const hello = (peer: string, rank: number, incarnation: number): void => {
-      const known = peers.get(rank)
-      const time = now()
-      if (known !== undefined && known.incarnation !== incarnation) {
-        if (known.left) return
-        if (isBefore(incarnation, known.incarnation) && time - known.heardAt < silentMillis) return
-      }
-      const acked = known?.incarnation === incarnation ? known.acked : 0
-      peers.set(rank, {
-        peer,
-        incarnation,
-        heardAt: time,
-        askedAt: 0,
-        reachedAt: time,
-        acked,
-        left: false,
-        gone: false
-      })
-      welcome(peer, slots.join(rank, incarnation, time))
-    }
-
-    const handle = (peer: string, frame: Frame.Frame): void => {
-      const { incarnation, rank } = frame
-      if (rank === 0 || rank >= worldSize || frame.worldSize !== worldSize) {
-        refused++
-        return
-      }
-      if (frame.type === "hello") {
-        // One that has been welcomed before names the run that it takes part in.
-        if (frame.body["run"] === undefined || frame.body["run"] === claim.run) hello(peer, rank, incarnation)
-        return
-      }
-      const known = peers.get(rank)
-      // From before it said hello to this root, or from a life that is over.
-      if (known === undefined || known.incarnation !== incarnation) return
-      known.heardAt = now()
-      // After its goodbye something may come again that was lost on the way.
-      if (!known.left) slots.alive(rank, now())
-      if (frame.type === "schema") slots.schema(rank, frame.id, frame.keys, frame.bytes)
-      else if (frame.type === "leaf") {
-        tookAt = now()
-        // What is missing is asked for once, and again only after a while: many may be on their way behind it.
-        if (!slots.leaf(rank, frame.seq, frame.schema, frame.records, now()) && now() - known.askedAt > askMillis) {
-          known.askedAt = now()
-          welcome(peer, slots.join(rank, incarnation, now()))
-        }
-      } else if (frame.type === "heartbeat") slots.floor(rank, frame.seq)
-      else if (frame.type === "bye") {
-        known.left = true
-        known.gone = ended
-        slots.leave(rank)
-      }
-    }
-
-    const transport: Transport.Root = yield* Transport.listen({
+    transport = yield* Transport.listen({
       ...claim.listen,
+      pace: () => options.sync === true || ending ? undefined : pulse.next(),
       receive: (batch) => {
-        for (const { frame, peer } of batch) {
-          const decoded = Frame.decode(frame, origin.job)
-          if (Frame.isRefused(decoded)) refused++
-          // After the end, who comes is for another run.
-          else if (!ended || decoded.type === "bye") handle(peer, decoded)
-        }
+        for (const { frame } of batch) taken += frame.length
+        downlink.receive(batch)
         if (!ended) settle()
       }
     }).pipe(Effect.mapError(failed("be listened to")))
     yield* claim.publish(transport.endpoints).pipe(Effect.mapError(failed("be told where their root is")))
 
-    const tick = Effect.gen(function*() {
-      const time = now()
-      const beat = time - beatAt >= heartbeatMillis
-      if (beat) beatAt = time
-      for (const [rank, known] of peers) {
-        if (beat) acknowledge(known)
-        if (known.left) continue
-        if (transport.reaches(known.peer)) known.reachedAt = time
-        if (time - known.reachedAt > unreachableMillis || time - known.heardAt > silentMillis) slots.leave(rank)
+    carrier = yield* options.carrier?.root({
+      rank,
+      tell: (index, body) => {
+        const peer = downlink.peerOf(index)
+        if (peer !== undefined) {
+          transport?.send(peer, Frame.encodeBody("carry", { ...origin, seq: 0, sentAt: now() }, body))
+        }
+      },
+      take: (frames) => {
+        if (ended) {
+          return
+        }
+        downlink.receive(frames.flatMap(({ frame, rank: index }) => {
+          const peer = downlink.peerOf(index)
+          return peer === undefined ? [] : [{ peer, frame }]
+        }))
+        settle()
       }
+    }) ?? Effect.undefined
+
+    const tick = Effect.gen(function*() {
+      pulse.beat()
+      downlink.tick()
       settle()
-      if (refused > told) {
+      if (downlink.refused() > told) {
         yield* told === 0
           ? Effect.logWarning("Frames of another job, another version or another world size were refused")
           : Effect.void
-        told = refused
+        told = downlink.refused()
       }
       yield* Effect.sleep(tickMillis)
     })
     yield* Effect.forkScoped(Effect.forever(tick))
-
-    const present = (): ReadonlyArray<Peer> =>
-      [...peers.values()].filter(({ gone, heardAt, peer }) =>
-        !gone && now() - heardAt < silentMillis && transport.reaches(peer)
-      )
+    const settleSoon = Effect.sync(() => {
+      due.closeUnsafe()
+      if (unsettled > 0 && !ended) settle()
+    })
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(due.await, settleSoon)))
 
     const flush = Effect.gen(function*() {
       if (ended) return
       const from = now()
+      ending = true
+      pulse.beat()
+      carrier?.leave()
       settle()
-      while (slots.counts().waiting > 0 && now() < Math.max(from, tookAt) + flushMillis) {
+      while (slots.counts().waiting > 0 && now() < Math.max(from, downlink.tookAt()) + flushMillis) {
         yield* Effect.sleep(tickMillis)
         settle()
       }
       const rest = slots.flush().filter((row) => row.seq > published)
       if (rest.length > 0) publish(rest)
       settle()
+      acknowledge()
       ended = true
-      const { joined, lost, partial } = slots.counts()
+      const { dropped, joined, lost, overflowed, partial } = slots.counts()
       if (joined < worldSize) yield* Effect.logWarning(`${worldSize - joined} of ${worldSize} ranks never came`)
+      const { aggregators, direct, spoken } = downlink.shape()
+      yield* Effect.logDebug(`${direct + 1} ranks came by themselves, ${spoken} through ${aggregators} aggregators`)
       if (partial > 0) yield* Effect.logInfo(`${partial} records closed without all ranks (their count says how many)`)
       if (lost > 0) yield* Effect.logWarning(`${lost} frames were lost by ranks that could not keep them longer`)
-      // They keep for nobody what no record of ours has asked for.
-      for (const { peer } of peers.values()) {
-        transport.send(peer, Frame.encodeBody("bye", stamp(), { reason: "finished" }))
+      if (overflowed > 0) {
+        yield* Effect.logWarning(
+          `Ranks were so far ahead of rank 0 that what they said of ${overflowed} steps could not be kept`
+        )
       }
+      if (dropped > 0) yield* Effect.logDebug(`${dropped} parts of frames were of ranks that had come another way`)
+      downlink.farewell()
       // A last word that is on its way when the socket closes does not arrive: who has had it says goodbye.
-      for (let waited = 0; present().length > 0 && waited < farewellMillis; waited += 10) yield* Effect.sleep(10)
+      for (let waited = 0; downlink.present() > 0 && waited < farewellMillis; waited += 10) yield* Effect.sleep(10)
     })
 
     return {
@@ -250,7 +238,9 @@ const serve = (
         if (ended) return
         const time = now()
         for (const row of rows) slots.root(row, time)
-        settle()
+        unsettled += rows.length
+        if (options.sync === true || unsettled >= mostUnsettled) settle()
+        else due.openUnsafe()
       },
       flush
     }

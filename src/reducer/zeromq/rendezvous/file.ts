@@ -8,7 +8,6 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Lock from "../../../internal/lock.ts"
 import { isKey } from "../Keys.ts"
@@ -72,9 +71,9 @@ export const read = (directory: string, job: string): Contents | Nothing => {
 }
 
 /** The same, of a root that may be there: on this host it is known whether it is. */
-export const readLive = (directory: string, job: string): Contents | Nothing => {
+export const readLive = (directory: string, job: string, host: string): Contents | Nothing => {
   const contents = read(directory, job)
-  if ("nothing" in contents || contents.host !== Os.hostname()) return contents
+  if ("nothing" in contents || contents.host !== host) return contents
   const holder = Lock.holder(lockIn(directory))
   return holder?.pid === contents.pid
     ? contents

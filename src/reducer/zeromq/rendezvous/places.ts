@@ -34,6 +34,13 @@ const localDirectory = ({ environment, job, temporary = Os.tmpdir() }: Options):
   return Path.join(temporary, `ezpz-stream-${process.getuid?.() ?? "user"}`, name)
 }
 
+/** This node: its ranks share a host, or what a person says is one. */
+export const nodeOf = (environment: Environment): string => environment["EZPZ_NODE"]?.trim() || Os.hostname()
+
+/** Where this node's aggregator listens. */
+export const nodePath = (options: Options): string =>
+  socketPath(options, `node-${hashOf(nodeOf(options.environment)).slice(0, 8)}`)
+
 /** The path of a socket is at most 107 bytes long, on some systems 103. */
 export const socketPath = (options: Options, name: string): string => {
   const path = Path.join(localDirectory(options), name)

@@ -5,6 +5,7 @@ import type { Dealer } from "zeromq"
 import type * as Keys from "../Keys.ts"
 import {
   attempt,
+  codeOf,
   common,
   isLoopback,
   loaded,
@@ -40,7 +41,7 @@ export interface ConnectOptions extends Timing {
   /** {@link identity}. */
   readonly identity: string
   readonly allowPlaintext?: boolean
-  /** How long an endpoint may not answer before the next is tried. */
+  /** How long an endpoint may not answer before the next is tried; longer when none has answered. */
   readonly patienceMillis?: number
   /** Gets all that has come, in order. Must not throw. */
   readonly receive: (batch: ReadonlyArray<Uint8Array>) => void
@@ -52,8 +53,14 @@ export interface ConnectOptions extends Timing {
 // Connecting
 // -----------------------------------------------------------------------------
 
-/** Also a root that does not get around to reading sends its heartbeats: they come from a thread of libzmq's own. */
-const silentRootMillis = 600
+/**
+ * Without these a connection that was begun while the network was away is waited for long after it is back: the kernel
+ * asks after 1, 3, 7, 15, 31 s, and for a handshake libzmq waits for 30 s.
+ */
+const connectMillis = 4000
+const handshakeMillis = 15_000
+/** So many times longer than at first an endpoint is waited for at most. A handshake takes four round trips. */
+const mostPatience = 6
 
 /** Connects, and keeps trying, until the scope closes. Returns at once: whether the root is there, `connection` says. */
 export const connect = (options: ConnectOptions): Effect.Effect<Peer, TransportError, Scope.Scope> =>
@@ -63,6 +70,10 @@ export const connect = (options: ConnectOptions): Effect.Effect<Peer, TransportE
     const stats = { sent: 0, unsent: 0, received: 0, refused: 0 }
     let target = options.target
     let turn = 0
+    /** The endpoint that is tried, the one that answered last, and how many were tried in vain since. */
+    let at = 0
+    let answered: number | undefined
+    let vain = 0
     let socket: Dealer | undefined
     let connected = false
     let waited = 0
@@ -71,20 +82,26 @@ export const connect = (options: ConnectOptions): Effect.Effect<Peer, TransportE
       if (now === connected) return
       connected = now
       waited = 0
+      if (now) {
+        answered = at
+        vain = 0
+      }
       options.connection?.(now)
     }
     const open = (): void => {
       socket?.close()
-      const endpoint = target.endpoints[turn % target.endpoints.length]
+      const endpoint = target.endpoints[at]
       if (endpoint === undefined) return
       const opened = new library.zmq.Dealer({
         context: library.context,
-        ...common(options, silentRootMillis),
+        ...common(options),
         routingId: options.identity,
         // Without a connection there is no queue.
         immediate: true,
         reconnectInterval: 100,
         reconnectMaxInterval: 2000,
+        connectTimeout: connectMillis,
+        handshakeInterval: handshakeMillis,
         ...(target.keys === undefined || !endpoint.startsWith("tcp:")
           ? {}
           : {
@@ -102,7 +119,7 @@ export const connect = (options: ConnectOptions): Effect.Effect<Peer, TransportE
       for (const refusal of ["handshake:error:auth", "handshake:error:protocol"] as const) {
         opened.events.on(refusal, current(() => void stats.refused++))
       }
-      opened.connect(endpoint)
+      connectTo(opened, endpoint)
       start(pump(opened, (messages) => {
         if (socket !== opened) return
         stats.received += messages.length
@@ -136,9 +153,12 @@ export const connect = (options: ConnectOptions): Effect.Effect<Peer, TransportE
       for (;;) {
         yield* Effect.sleep(patienceMillis)
         // Whole intervals only: a connection that has just gone gets its chance to come back.
-        if (connected || target.endpoints.length < 2 || waited++ === 0) continue
+        const patience = Math.min(2 ** Math.floor(vain / target.endpoints.length), mostPatience)
+        if (connected || target.endpoints.length < 2 || waited++ < patience) continue
         waited = 0
-        turn++
+        vain++
+        // The one that has answered before is tried every other time.
+        at = answered !== undefined && at !== answered ? answered : ++turn % target.endpoints.length
         yield* tryOpen
       }
     }).pipe(Effect.forkScoped)
@@ -161,12 +181,27 @@ export const connect = (options: ConnectOptions): Effect.Effect<Peer, TransportE
         if (socket === undefined || usable(to) !== undefined) return
         target = to
         turn = 0
+        at = 0
+        vain = 0
+        waited = 0
+        answered = undefined
         tell(false)
         start(tryOpen)
       },
       stats: () => ({ ...stats })
     }
   })
+
+/** A signal may come in between. */
+const connectTo = (socket: Dealer, endpoint: string): void => {
+  for (let tries = 1;; tries++) {
+    try {
+      return socket.connect(endpoint)
+    } catch (error) {
+      if (codeOf(error) !== "EINTR" || tries === 10) throw error
+    }
+  }
+}
 
 const isLocal = (endpoint: string): boolean =>
   !endpoint.startsWith("tcp:") || isLoopback(/^tcp:\/\/(.*):\d+$/.exec(endpoint)?.[1] ?? "")

@@ -1,6 +1,7 @@
 /** What both ends have in common: how sockets are set up and read, and what goes wrong with them. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Fs from "node:fs"
 import type { Dealer, Message, Router } from "zeromq"
 import { reason } from "../../../internal/reason.ts"
 import { load } from "./library.ts"
@@ -10,10 +11,6 @@ import { load } from "./library.ts"
 // -----------------------------------------------------------------------------
 
 export interface Timing {
-  /** How often ZMTP heartbeats go out. */
-  readonly heartbeatMillis?: number
-  /** After which silence of the other end the connection is over. */
-  readonly silentMillis?: number
   /** How long frames may still be sent after the end. */
   readonly lingerMillis?: number
   /** So many frames may be on their way to (and from) one peer. */
@@ -30,37 +27,56 @@ export interface Stats {
 
 const mostFrameBytes = 64 * 1024 * 1024
 const mostInBatch = 256
+/** Where more than this share of the last so many milliseconds was spent on what comes, nothing is waited for. */
+const busyShare = 0.1
+const busyMillis = 100
+/** On a bad network the kernel has tried again five times or more by then. */
+const unreachedMillis = 5000
 
 // -----------------------------------------------------------------------------
 // Sockets
 // -----------------------------------------------------------------------------
 
-export const common = (
-  { heartbeatMillis = 200, highWaterMark = 1000, lingerMillis = 1000, silentMillis }: Timing,
-  silence: number
-) => ({
+/**
+ * libzmq's own heartbeats stay off: it ends the process when one is due on a connection whose other end is gone while what
+ * came from there has not been read (an assertion on its I/O error; seen at the end of runs, and where a loop is busy).
+ * Whether a host is there is left to the kernel: what it has not acknowledged for a while ends the connection, and both
+ * ends say something each second. An end that is stopped, or busy, keeps its connection.
+ */
+export const common = ({ highWaterMark = 1000, lingerMillis = 1000 }: Timing) => ({
   sendTimeout: 0,
   linger: lingerMillis,
-  heartbeatInterval: heartbeatMillis,
-  heartbeatTimeout: silentMillis ?? silence,
+  tcpMaxRetransmitTimeout: unreachedMillis,
+  tcpKeepalive: 1,
+  tcpKeepaliveIdle: 20,
+  tcpKeepaliveInterval: 5,
+  tcpKeepaliveCount: 3,
   sendHighWaterMark: highWaterMark,
   receiveHighWaterMark: highWaterMark,
   maxMessageSize: mostFrameBytes,
   backlog: 4096
 })
 
-/** Hands on what comes, all that is there at once, until the socket is closed. */
+/**
+ * Hands on what comes, all that is there at once, until the socket is closed. Waking up costs far more than reading a message:
+ * after each batch it waits for what `pace` gives, unless there is much to do.
+ */
 export const pump = (
   socket: Router | Dealer,
-  deliver: (messages: ReadonlyArray<ReadonlyArray<Message>>) => void
+  deliver: (messages: ReadonlyArray<ReadonlyArray<Message>>) => void,
+  pace: () => Promise<void> | undefined = () => undefined
 ): Effect.Effect<void> =>
   Effect.map(Effect.context(), (context) => {
     const report = Effect.runForkWith(context)
     const run = async (): Promise<void> => {
+      let share = 0
+      let before = performance.now()
       while (!socket.closed) {
         const messages: Array<ReadonlyArray<Message>> = []
+        let began = before
         try {
           messages.push(await socket.receive())
+          began = performance.now()
           while (messages.length < mostInBatch && !socket.closed && socket.readable) {
             messages.push(await socket.receive())
           }
@@ -74,10 +90,27 @@ export const pump = (
         } catch (error) {
           report(Effect.logError(`Frames were received and then lost: ${reason(error)}`))
         }
+        const now = performance.now()
+        const passed = now - before
+        share += (now - began - share * passed) / Math.max(passed, busyMillis)
+        before = now
+        if (share < busyShare && messages.length < mostInBatch) await pace()
       }
     }
     void run()
   })
+
+/**
+ * Removes a socket's file, if it is there. After `Fs.rmSync` of a socket Node 22 resolves imports without following
+ * symbolic links: in a `node_modules` made of them, as pnpm's is, ZeroMQ would load as an empty module.
+ */
+export const removeSocket = (path: string): void => {
+  try {
+    Fs.unlinkSync(path)
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error
+  }
+}
 
 export const isLoopback = (host: string): boolean => /^(?:127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$/.test(host)
 

@@ -1,0 +1,92 @@
+/**
+ * The statistics of a record, as numbers; their names are given to them when somebody asks.
+ *
+ * Most of what a root does for a record would be making objects of six properties a metric. So a closed record holds
+ * numbers by position, and names are made once for each set of keys.
+ *
+ * @since 0.3.0
+ */
+import { descriptionSize } from "../../../internal/columns.ts"
+import { type StatisticKeys, statisticKeys } from "../../../internal/statisticKeys.ts"
+import type { Metrics, Value } from "../../../Metrics.ts"
+import type { Statistics } from "../../../Row.ts"
+
+/** The names of the statistics of each key. */
+export type Names = ReadonlyArray<StatisticKeys>
+
+export const namesOf = (keys: ReadonlyArray<string>): Names => keys.map(statisticKeys)
+
+/** Made of the numbers that `describeMoments` says of each key: those of `numbers` from `from` on. */
+export class Described implements Statistics {
+  readonly count: number
+  readonly expected: number
+  private readonly names: Names
+  private readonly numbers: Float64Array
+  private readonly from: number
+  private made: Metrics | undefined = undefined
+
+  constructor(names: Names, numbers: Float64Array, from: number, count: number, expected: number) {
+    this.names = names
+    this.numbers = numbers
+    this.from = from
+    this.count = count
+    this.expected = expected
+  }
+
+  /** Those of no finite value are only counted. */
+  get values(): Metrics {
+    return this.made ??= valuesOf(this.names, this.numbers, this.from)
+  }
+
+  /** Whether it says the same, bit for bit. */
+  same(that: Described): boolean {
+    if (this.count !== that.count) return false
+    for (let i = this.names.length * descriptionSize - 1; i >= 0; i--) {
+      if (!Object.is(this.numbers[this.from + i], that.numbers[that.from + i])) return false
+    }
+    return true
+  }
+
+  /** As others know it. */
+  toJSON(): Statistics {
+    return { values: this.values, count: this.count, expected: this.expected }
+  }
+}
+
+/** Memory for numbers, in large pieces: an array for each record would cost more than its numbers do. */
+export class Slab {
+  numbers = new Float64Array(0)
+  #used = 0
+
+  /** Room for so many numbers in {@link numbers}: where it begins. */
+  take(length: number): number {
+    if (this.#used + length > this.numbers.length) {
+      this.numbers = new Float64Array(Math.max(length, slabSize))
+      this.#used = 0
+    }
+    this.#used += length
+    return this.#used - length
+  }
+}
+
+const slabSize = 16_384
+
+// -----------------------------------------------------------------------------
+// Internal
+// -----------------------------------------------------------------------------
+
+const valuesOf = (names: Names, numbers: Float64Array, from: number): Metrics => {
+  const values: Record<string, Value> = {}
+  for (let i = 0, at = from; i < names.length; i++, at += descriptionSize) {
+    const name = names[i]!
+    if (numbers[at + 1]! > 0) values[name.nonFinite] = numbers[at + 1]!
+    if (numbers[at] === 0) continue
+    values[name.mean] = numbers[at + 2]!
+    values[name.min] = numbers[at + 4]!
+    values[name.max] = numbers[at + 5]!
+    values[name.std] = numbers[at + 3]!
+    values[name.argmin] = numbers[at + 6]!
+    values[name.argmax] = numbers[at + 7]!
+  }
+  return values
+}

@@ -1,0 +1,355 @@
+/**
+ * One metric's picture: a line for each run, its band, the smoothed line over it, and what stands under the cursor.
+ *
+ * The picture is made anew when other lines are in it, and gets new data otherwise. It can be used without a pointer:
+ * the arrows move the cursor, + and - zoom, 0 shows all.
+ */
+import UPlot from "uplot"
+import type { Axis, Curve, Line } from "../Api.ts"
+import * as Axes from "./axes.ts"
+import { announce, fill, h, swatch } from "./dom.ts"
+import * as Format from "./format.ts"
+import { merge, nearest, type Table } from "./merge.ts"
+import type { Band } from "./state.ts"
+import { color } from "./theme.ts"
+
+export interface Shown {
+  readonly label: string
+  readonly color: string
+  readonly curve: Curve
+}
+
+export interface Look extends Axes.Extent {
+  readonly axis: Axis
+  /** What a place on the axis of steps is called, where it is none. */
+  readonly place?: string
+  readonly log: boolean
+  readonly band: Band
+}
+
+export interface Chart {
+  readonly element: HTMLElement
+  readonly set: (shown: ReadonlyArray<Shown>, look: Look) => void
+  readonly width: () => number
+  readonly redraw: () => void
+  readonly table: () => HTMLElement
+  readonly destroy: () => void
+}
+
+const sync = UPlot.sync("x")
+
+export const xText = (axis: Axis, x: number, place = "step"): string =>
+  axis === "time" ? Format.moment(x) : axis === "relative" ? Format.duration(x) : `${place} ${Format.number(x)}`
+
+export const make = (
+  metric: string,
+  zoom: (range: readonly [number, number] | undefined) => void
+): Chart => {
+  const canvas = h("div", { class: "canvas" })
+  const readout = h("ul", { class: "readout" })
+  let plot: UPlot | undefined
+  let shape = ""
+  let height = 0
+  let shown: ReadonlyArray<Shown> = []
+  let look: Look | undefined
+  let cursor: number | undefined
+
+  const element = h("div", {
+    class: "plot",
+    tabindex: 0,
+    role: "group",
+    "aria-roledescription": "chart",
+    onkeydown: (event) => keys(event),
+    onblur: () => {
+      cursor = undefined
+      if (plot !== undefined) plot.setCursor({ left: -10, top: -10 })
+      tell(undefined)
+    }
+  }, canvas)
+  const whole = h("div", { class: "chart" }, element, readout)
+
+  /** What a run has at an x, or at its end. */
+  const tell = (x: number | undefined): void => {
+    if (look === undefined) return
+    const { axis, band, place } = look
+    fill(
+      readout,
+      ...shown.map(({ color, curve, label }) => {
+        const line = curve.band ?? { x: curve.x, mean: curve.y }
+        // Without a cursor the run's last value, as it is; else what is drawn there.
+        const exact = x === undefined && look?.range === undefined ? curve.last : null
+        const i = x === undefined ? lastOf(line.mean) : nearest(line.x, x)
+        const at = exact?.x ?? line.x[i]
+        const parts = [Format.number(exact?.y ?? line.mean[i])]
+        if (curve.band !== null && band === "std") {
+          parts.push(`± ${Format.number(exact?.spread?.std ?? curve.band.std[i], 3)}`)
+        }
+        if (curve.band !== null && band === "range") {
+          const { high = curve.band.high[i], low = curve.band.low[i] } = exact?.spread ?? {}
+          parts.push(`${Format.number(low, 4)} … ${Format.number(high, 4)}`)
+        }
+        return h(
+          "li",
+          {},
+          swatch(color),
+          shown.length > 1 && h("span", { class: "who" }, label),
+          h("span", { class: "value" }, parts.join("  ")),
+          h("span", { class: "where" }, at === undefined ? "no values" : xText(axis, at, place))
+        )
+      })
+    )
+  }
+
+  const draw = (): void => {
+    if (look === undefined) return
+    const { log } = look
+    const { columns, kinds } = lines(shown, look)
+    const size = { width: Math.max(120, canvas.clientWidth), height: Math.max(120, canvas.clientHeight) }
+    const now = JSON.stringify([
+      kinds.map(({ kind, run }) => [kind, run]),
+      look.axis,
+      log,
+      shown.map((one) => one.color)
+    ])
+    if (plot === undefined || now !== shape) {
+      plot?.destroy()
+      shape = now
+      plot = new UPlot(options(size), columns, canvas)
+      sync.sub(plot)
+    } else plot.setData(columns, true)
+    height = size.height
+  }
+
+  const options = (size: { readonly width: number; readonly height: number }): UPlot.Options => {
+    const { kinds } = lines(shown, look)
+    const axis = look?.axis ?? "step"
+    const log = look?.log === true
+    const ink = { stroke: color("ink-2"), grid: { stroke: color("grid"), width: 1 }, ticks: { stroke: color("grid") } }
+    return {
+      ...size,
+      legend: { show: false },
+      cursor: {
+        drag: { x: true, y: false, setScale: false },
+        sync: {
+          key: "x",
+          scales: ["x", null],
+          // A zoom is everybody's as it is.
+          filters: { pub: (type) => type === "mousemove" || type === "mouseleave" }
+        },
+        points: { size: 6 }
+      },
+      scales: {
+        x: { time: axis === "time", range: (): [number, number] => Axes.xRange(look) },
+        y: log
+          ? { distr: 3, range: (_, min, max) => Axes.logRange(min, max) }
+          : { range: (_, min, max) => Axes.yRange(min, max) }
+      },
+      axes: Axes.axes(axis, log, ink),
+      series: [
+        {},
+        ...kinds.map(({ color, kind }): UPlot.Series => ({
+          stroke: kind === "low" || kind === "high" ? "transparent" : kind === "raw" ? faint(color, 0.35) : color,
+          width: kind === "line" || kind === "smooth" ? 1.6 : 1,
+          ...kind === "low" || kind === "high" ? { points: { show: false } } : {}
+        }))
+      ],
+      bands: kinds.flatMap(({ color, kind }, i) =>
+        kind === "high" ? [{ series: [i + 1, i] as [number, number], fill: faint(color, 0.2) }] : []
+      ),
+      hooks: {
+        setSelect: [(self) => {
+          const { left, width } = self.select
+          if (width < 4) return
+          const [from, to] = [self.posToVal(left, "x"), self.posToVal(left + width, "x")]
+          self.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false)
+          if (to > from) zoom([from, to])
+        }],
+        setCursor: [(self) => {
+          const { left } = self.cursor
+          tell(left === undefined || left === null || left < 0 ? undefined : self.posToVal(left, "x"))
+        }],
+        ready: [(self) => {
+          self.over.addEventListener("dblclick", () => zoom(undefined))
+          touch(self, zoom)
+        }]
+      }
+    }
+  }
+
+  const keys = (event: KeyboardEvent): void => {
+    if (plot === undefined || look === undefined || event.ctrlKey || event.metaKey || event.altKey) return
+    const [from, to] = Axes.xRange(look)
+    const wide = to - from
+    const moved = (by: number): void => {
+      const at = cursor ?? (by > 0 ? from : to)
+      cursor = Math.max(from, Math.min(to, at + wide * by))
+    }
+    const far = event.shiftKey ? 0.1 : 0.01
+    if (event.key === "ArrowRight") moved(far)
+    else if (event.key === "ArrowLeft") moved(-far)
+    else if (event.key === "Home") cursor = from
+    else if (event.key === "End") cursor = to
+    else if (event.key === "0" || event.key === "Escape") zoom(undefined)
+    else if (event.key === "+" || event.key === "=" || event.key === "-") {
+      const center = cursor ?? from + wide / 2
+      const half = event.key === "-" ? wide : wide / 4
+      zoom([center - half, center + half])
+    } else return
+    event.preventDefault()
+    if (cursor === undefined) return
+    plot.setCursor({ left: plot.valToPos(cursor, "x"), top: 10 })
+    announce(`${metric}: ${readout.innerText.replaceAll("\n", " ")}`)
+  }
+
+  const observer = new ResizeObserver(() => {
+    if (plot === undefined || canvas.clientWidth === 0) return
+    if (plot.width !== canvas.clientWidth || height !== canvas.clientHeight) {
+      height = canvas.clientHeight
+      plot.setSize({ width: canvas.clientWidth, height: canvas.clientHeight })
+    }
+  })
+  observer.observe(canvas)
+
+  return {
+    element: whole,
+    set: (given, how) => {
+      shown = given
+      look = how
+      element.setAttribute("aria-label", described(metric, given, how))
+      draw()
+      tell(cursor)
+    },
+    width: () => Math.max(120, canvas.clientWidth - Axes.room.y),
+    redraw: () => {
+      shape = ""
+      draw()
+    },
+    table: () => table(shown, look?.axis ?? "step", look?.place),
+    destroy: () => {
+      observer.disconnect()
+      if (plot !== undefined) sync.unsub(plot)
+      plot?.destroy()
+    }
+  }
+}
+
+/** A finger that is drawn across zooms, as a mouse does; up and down it moves the page. */
+const touch = (plot: UPlot, zoom: (range: readonly [number, number]) => void): void => {
+  let from: number | undefined
+  const at = (event: PointerEvent): number => event.clientX - plot.over.getBoundingClientRect().left
+  const select = (left: number, width: number): void =>
+    plot.setSelect({ left, width, top: 0, height: width === 0 ? 0 : plot.over.clientHeight }, false)
+  plot.over.addEventListener("pointerdown", (event) => {
+    from = event.pointerType === "touch" ? at(event) : undefined
+  })
+  plot.over.addEventListener("pointermove", (event) => {
+    if (from === undefined) return
+    plot.setCursor({ left: at(event), top: 10 })
+    select(Math.min(from, at(event)), Math.abs(at(event) - from))
+  })
+  plot.over.addEventListener("pointerup", (event) => {
+    if (from === undefined) return
+    const [left, right] = [Math.min(from, at(event)), Math.max(from, at(event))]
+    from = undefined
+    select(0, 0)
+    if (right - left <= 12) return
+    const range = [plot.posToVal(left, "x"), plot.posToVal(right, "x")] as const
+    plot.setCursor({ left: -10, top: -10 })
+    zoom(range)
+  })
+  plot.over.addEventListener("pointercancel", () => {
+    from = undefined
+    select(0, 0)
+  })
+}
+
+// What is drawn
+
+type Kind = "line" | "raw" | "smooth" | "low" | "high"
+
+interface Column {
+  readonly kind: Kind
+  readonly run: number
+  readonly color: string
+}
+
+const lines = (shown: ReadonlyArray<Shown>, look: Look | undefined) => {
+  const tables: Array<Table> = []
+  const kinds: Array<Column> = []
+  const positive = (values: ReadonlyArray<number | null>): ReadonlyArray<number | null> =>
+    look?.log === true ? values.map((value) => value !== null && value > 0 ? value : null) : values
+  for (const [run, { color, curve }] of shown.entries()) {
+    const column = (kind: Kind, values: ReadonlyArray<number | null>) => {
+      kinds.push({ kind, run, color })
+      return positive(values)
+    }
+    const { band, smooth } = curve
+    if (band === null) tables.push({ x: curve.x, columns: [column(smooth === null ? "line" : "raw", curve.y)] })
+    else {
+      const columns = look?.band === "none" ? [] : [
+        column("low", look?.band === "std" ? around(band.mean, band.std, -1) : band.low),
+        column("high", look?.band === "std" ? around(band.mean, band.std, 1) : band.high)
+      ]
+      columns.push(column(smooth === null ? "line" : "raw", band.mean))
+      tables.push({ x: band.x, columns })
+    }
+    if (smooth !== null) tables.push({ x: smooth.x, columns: [column("smooth", smooth.y)] })
+  }
+  const merged = merge(tables)
+  const columns: UPlot.AlignedData = [merged.x, ...merged.columns]
+  return { columns, kinds }
+}
+
+const around = (
+  mean: Line["y"],
+  std: Line["y"],
+  sign: number
+): ReadonlyArray<number | null> => mean.map((y, i) => y === null ? null : y + sign * (std[i] ?? 0))
+
+const faint = (hex: string, alpha: number): string => `${hex}${Math.round(alpha * 255).toString(16).padStart(2, "0")}`
+
+const lastOf = (values: ReadonlyArray<number | null>): number => {
+  for (let i = values.length - 1; i >= 0; i--) if (values[i] !== null) return i
+  return -1
+}
+
+// For who does not see it
+
+const described = (metric: string, shown: ReadonlyArray<Shown>, { axis, place }: Look): string => {
+  const runs = shown.map(({ curve, label }) => {
+    const values = (curve.band?.mean ?? curve.y).filter((y) => y !== null)
+    const xs = curve.band?.x ?? curve.x
+    if (values.length === 0) return `${label}: no values`
+    let [low, high] = [Infinity, -Infinity]
+    for (const y of values) {
+      low = Math.min(low, y)
+      high = Math.max(high, y)
+    }
+    return `${label}: ${curve.points} points to ${xText(axis, xs.at(-1) ?? 0, place)}, ` +
+      `from ${Format.number(low)} to ${Format.number(high)}, last ${Format.number(values.at(-1))}`
+  })
+  return `${metric}. ${runs.join("; ")}. Arrows move the cursor, plus and minus zoom, 0 shows all.`
+}
+
+const mostRows = 500
+
+/** The values as a table; of many, every so manyth. */
+const table = (shown: ReadonlyArray<Shown>, axis: Axis, place: string = axis): HTMLElement => {
+  const { columns, x } = merge(shown.map(({ curve }) => ({
+    x: curve.band?.x ?? curve.x,
+    columns: [curve.band?.mean ?? curve.y]
+  })))
+  const stride = Math.ceil(x.length / mostRows)
+  const head = [place, ...shown.map((one) => one.label)].map((name) => h("th", { scope: "col" }, name))
+  const rows = x.flatMap((at, i) =>
+    i % stride === 0
+      ? [h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, axis === "time" ? Format.moment(at) : Format.number(at)),
+        ...columns.map((column) => h("td", {}, Format.number(column[i])))
+      )]
+      : []
+  )
+  return h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows))
+}

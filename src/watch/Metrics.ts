@@ -1,0 +1,88 @@
+/**
+ * The metrics of a run that is watched, under the names they are shown by: the log's own, and the machine's in the group
+ * `system`.
+ *
+ * @since 0.5.0
+ */
+import type { Live } from "../view/Live.ts"
+import type { Series } from "../view/Series.ts"
+import { filter } from "../view/Smooth.ts"
+import type { State } from "./App.ts"
+
+/**
+ * Which metrics are shown, and all groups. `problem` says why the filter cannot be used.
+ *
+ * @category models
+ * @since 0.5.0
+ */
+export interface Shown {
+  readonly names: ReadonlyArray<string>
+  readonly groups: ReadonlyArray<string>
+  readonly all: number
+  readonly problem: string | undefined
+}
+
+/**
+ * The group of the machine's own metrics.
+ *
+ * @category models
+ * @since 0.5.0
+ */
+export const systemGroup = "system"
+
+/**
+ * The series of a name, and whether it is the machine's.
+ *
+ * @category queries
+ * @since 0.5.0
+ */
+export const find = (
+  live: Live,
+  name: string
+): { readonly series: Series; readonly system: boolean } | undefined => {
+  const own = live.store.series.get(name)
+  if (own !== undefined) return { series: own, system: false }
+  const series = name.startsWith(`${systemGroup}/`)
+    ? live.system.series.get(name.slice(systemGroup.length + 1))
+    : undefined
+  return series === undefined ? undefined : { series, system: true }
+}
+
+/**
+ * What a state shows of a run. Asked again, it answers at once as long as there are no other metrics.
+ *
+ * @category constructors
+ * @since 0.5.0
+ */
+export const selector = (): (live: Live, state: Pick<State, "group" | "pattern" | "typed">) => Shown => {
+  let known = ""
+  let store: unknown
+  let shown: Shown = { names: [], groups: [], all: 0, problem: undefined }
+  return (live, { group, pattern, typed }) => {
+    // What is being typed is shown as far as it can be.
+    const wanted = typed ?? pattern
+    const now = JSON.stringify([live.store.series.size, live.system.series.size, group, wanted])
+    if (known === now && store === live.store) return shown
+    known = now
+    store = live.store
+    const groups = new Set<string>()
+    const names: Array<string> = []
+    for (const series of live.store.series.values()) {
+      groups.add(series.group)
+      if (group === undefined || series.group === group) names.push(series.key)
+    }
+    for (const key of live.system.series.keys()) {
+      groups.add(systemGroup)
+      const name = `${systemGroup}/${key}`
+      if ((group === undefined || group === systemGroup) && !live.store.series.has(name)) names.push(name)
+    }
+    const found = filter(names, wanted)
+    shown = {
+      names: found._tag === "Matched" ? found.names : typed === undefined ? names : shown.names,
+      groups: Array.from(groups),
+      all: live.store.series.size + live.system.series.size,
+      problem: found._tag === "Matched" ? undefined : found.reason
+    }
+    return shown
+  }
+}

@@ -1,0 +1,234 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fc from "fast-check"
+import * as Path from "node:path"
+import * as Outbox from "../../src/Outbox.ts"
+import * as RunDirectory from "../../src/RunDirectory.ts"
+import { recordLine } from "../../src/RunLog.ts"
+import * as Live from "../../src/view/Live.ts"
+import * as App from "../../src/watch/App.ts"
+import * as Chart from "../../src/watch/Chart.ts"
+import * as Frame from "../../src/watch/Frame.ts"
+import * as Metrics from "../../src/watch/Metrics.ts"
+import * as Summary from "../../src/watch/Summary.ts"
+import * as View from "../../src/watch/View.ts"
+import { temporary } from "../support/directory.ts"
+import { steps, write } from "./run.ts"
+
+const strange = recordLine(
+  301,
+  undefined,
+  1_795_445_900,
+  0,
+  JSON.stringify({ "train/loss": "NaN", "日本/損失": 1e308, "": -1e-310, vector: [1, "Infinity", 3], text: "\x1b[2J" })
+)
+
+const read = (log: string, run: Parameters<typeof write>[2] = {}) =>
+  Effect.gen(function*() {
+    const directory = Path.join(yield* temporary, "run")
+    write(directory, log, run)
+    const live = yield* Live.open(directory)
+    while (yield* live.poll);
+    return live
+  })
+
+const screen = (live: Live.Live, state: App.State, now = 1_795_446_000): Frame.Frame =>
+  View.draw({ live, state, shown: Metrics.selector()(live, state), now, total: undefined, fine: undefined })
+
+const options = { axis: "step", origin: 0, log: false, smoothing: 0, band: "std" } as const
+
+/** One metric's chart as text. */
+const chart = (
+  live: Live.Live,
+  key: string,
+  more: Partial<Chart.Options> = {},
+  window?: Chart.Chart["window"]
+): string => {
+  const series = live.store.series.get(key)
+  assert.isDefined(series)
+  const frame = Frame.make(60, 12)
+  Chart.draw(frame, { left: 0, top: 0, width: 60, height: 12 }, {
+    title: key,
+    series,
+    options: { ...options, ...more },
+    window
+  })
+  return Frame.toText(frame)
+}
+
+const values = (all: ReadonlyArray<number | string>): string =>
+  all.map((x, nth) => recordLine(nth + 1, nth, 1000 + nth, 0, JSON.stringify({ x }))).join("")
+
+describe("View", () => {
+  it.live("draws any state of any run at any size, and nothing beyond it", () =>
+    Effect.gen(function*() {
+      const runs = [yield* read(""), yield* read(steps(1, 300) + strange), yield* read(strange)]
+      const keys = [
+        ..."hjkl?ysSbxr+-0gGHL",
+        "left",
+        "right",
+        "up",
+        "down",
+        "enter",
+        "escape",
+        "tab",
+        "end",
+        "home",
+        "/",
+        "o"
+      ]
+      fc.assert(
+        fc.property(
+          fc.constantFrom(...runs),
+          fc.array(fc.constantFrom(...keys), { maxLength: 20 }),
+          fc.integer({ min: 0, max: 240 }),
+          fc.integer({ min: 0, max: 70 }),
+          (live, pressed, columns, rows) => {
+            const select = Metrics.selector()
+            let state = App.initial(columns, rows)
+            for (const key of pressed) {
+              const context = View.contextOf({ live, state, shown: select(live, state) })
+              state = App.update(state, { _tag: "Key", key }, context)
+            }
+            const frame = screen(live, state)
+            assert.deepStrictEqual([frame.columns, frame.rows], [Math.max(1, columns), Math.max(1, rows)])
+            assert.strictEqual(frame.texts.length, frame.columns * frame.rows)
+            assert.isFalse(/[\p{Cc}\p{Cf}]/u.test(frame.texts.join("")))
+          }
+        ),
+        { numRuns: 150 }
+      )
+    }).pipe(Effect.scoped))
+
+  it.live("has every part at each of the usual sizes", () =>
+    Effect.gen(function*() {
+      const live = yield* read(steps(1, 300), { config: { total_steps: 6000 } })
+      for (const [columns, rows, charts] of [[80, 24, 3], [120, 40, 3], [220, 60, 3]] as const) {
+        const text = Frame.toText(screen(live, App.initial(columns, rows)))
+        for (
+          const part of ["● finished  demo / 20261123-134512-k3f9", "step 3,000/6,000 ━━━━━───── 50%", "10 steps/s"]
+        ) {
+          assert.include(text, part)
+        }
+        assert.strictEqual(
+          text.split("\n").filter((line) => /train\/loss|train\/dt|eval\/acc/.test(line)).length > 0,
+          true
+        )
+        assert.strictEqual((text.match(/train\/loss|train\/dt|eval\/acc/g) ?? []).length, charts)
+        assert.include(text, "? help")
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("has the machine's samples as a group of their own, over time", () =>
+    Effect.gen(function*() {
+      const directory = Path.join(yield* temporary, "run")
+      const log = write(directory, steps(1, 300))
+      Outbox.append(
+        RunDirectory.outboxPath(log),
+        [1, 2, 3].map((seq) => ({
+          kind: "system" as const,
+          seq,
+          timestamp: 1_795_445_508 + 100 * seq,
+          metrics: { "gpu.0.power": 100 * seq }
+        }))
+      )
+      const live = yield* Live.open(directory)
+      while (yield* live.poll);
+      const text = Frame.toText(screen(live, { ...App.initial(80, 24), group: "system" }))
+      assert.match(text, /all +train +eval +system/)
+      assert.match(text, /^system\/gpu\.0\.power +300$/m)
+      assert.match(text, /5min/)
+      assert.notInclude(text, "train/loss")
+    }).pipe(Effect.scoped))
+
+  it.live("says in a zoomed chart what stands under the cursor", () =>
+    Effect.gen(function*() {
+      const live = yield* read(steps(1, 300))
+      const state: App.State = { ...App.initial(120, 30), view: "detail", selected: "train/loss", cursor: 2000 }
+      const text = Frame.toText(screen(live, state))
+      assert.include(text, "step 2,000   after 3:19   rank 0 0.005")
+      assert.include(text, "ranks: mean 0.005 ± 0.0005   min 0.0045 (rank 1)   max 0.006 (rank 0)")
+    }).pipe(Effect.scoped))
+})
+
+describe("Chart", () => {
+  it.live("shows one peak among a hundred thousand points", () =>
+    Effect.gen(function*() {
+      const live = yield* read(values(Array.from({ length: 100_000 }, (_, nth) => nth === 54_321 ? 9 : 1)))
+      const [title = "", ...rows] = chart(live, "x").split("\n")
+      assert.match(title, /^x +1$/)
+      const peak = rows.findIndex((row) => /[\u2800-\u28ff]/.test(row))
+      assert.isAtMost(peak, 1)
+      assert.match(rows.join("\n"), /8┤/)
+    }).pipe(Effect.scoped))
+
+  it.live("has no place for 0 and below on a logarithmic scale, and says so where nothing is left", () =>
+    Effect.gen(function*() {
+      const some = yield* read(values([1, 0, 1000, -5, 10]))
+      assert.match(chart(some, "x", { log: true }), /1,000┤/)
+      const none = yield* read(values([0, -1]))
+      assert.include(chart(none, "x", { log: true }), "nothing above 0")
+      const nothing = yield* read(values(["NaN", "Infinity"]))
+      assert.include(chart(nothing, "x"), "no finite values")
+    }).pipe(Effect.scoped))
+
+  it.live("breaks the line where a value was not finite", () =>
+    Effect.gen(function*() {
+      const live = yield* read(
+        values([...Array.from({ length: 20 }, () => 1), "NaN", ...Array.from({ length: 20 }, () => 1)])
+      )
+      const row = chart(live, "x").split("\n").find((line) => /[\u2800-\u28ff]/.test(line)) ?? ""
+      assert.match(row, /[\u2800-\u28ff]+ +[\u2800-\u28ff]+/)
+    }).pipe(Effect.scoped))
+
+  it.live("labels time by the unit that suits it", () =>
+    Effect.gen(function*() {
+      const hours = recordLine(1, 1, 0, 0, "{\"x\":1}") + recordLine(2, 2, 8 * 3600, 0, "{\"x\":2}")
+      assert.match(chart(yield* read(hours), "x", { axis: "relative" }), /\d+h\n/)
+      assert.match(chart(yield* read(values([1, 2, 3, 4, 5])), "x", { axis: "relative", origin: 1000 }), /\d+s\n/)
+    }).pipe(Effect.scoped))
+})
+
+describe("Summary", () => {
+  it.live("knows the rate, and when a run that goes on will be done", () =>
+    Effect.gen(function*() {
+      const live = yield* read(steps(1, 300), { state: "finished" })
+      const last = 1_795_445_508 + 300
+      const running = { store: live.store, run: live.run, state: "running" } as const
+      assert.deepInclude(Summary.progress(running, last + 5, 4000), { rate: 10, eta: 100, elapsed: 305, silent: 5 })
+      assert.isUndefined(Summary.progress(running, last + 60, 4000).eta, "of one that is silent nobody knows")
+      assert.isUndefined(Summary.progress(running, last + 5, undefined).eta)
+      assert.deepInclude(Summary.progress({ ...running, state: "finished" }, last + 500, 4000), {
+        eta: undefined,
+        elapsed: 300
+      })
+    }).pipe(Effect.scoped))
+
+  it.live("finds the total in the records, or in the configuration, at any depth", () =>
+    Effect.gen(function*() {
+      const total = (config: unknown) =>
+        Effect.map(read(steps(1, 2), { config }), (live) => Summary.totalOf(live, undefined))
+      assert.strictEqual(yield* total({ trainer: { max_steps: 500 } }), 500)
+      assert.strictEqual(yield* total({ "train.total_iterations": 700, steps: 3 }), 700)
+      assert.isUndefined(yield* total({ warmup_steps: 5, max_steps: -1, lr: 1 }))
+      const live = yield* read(recordLine(1, 1, 1, 0, "{\"train/total_steps\":900}"), { config: { max_steps: 500 } })
+      assert.deepStrictEqual([Summary.totalOf(live, undefined), Summary.totalOf(live, 7)], [900, 7])
+    }).pipe(Effect.scoped))
+
+  it.live("leaves out what weighs least where there is no room, and tells what has not been delivered", () =>
+    Effect.gen(function*() {
+      const live = yield* read(steps(1, 300), { backends: ["wandb"] })
+      const lines = (columns: number): string => {
+        const frame = Frame.make(columns, 2)
+        Summary.draw(frame, { left: 0, top: 0, width: columns, height: 2 }, live, Summary.progress(live, 0, 6000))
+        return Frame.toText(frame)
+      }
+      assert.match(
+        lines(140),
+        /step 3,000\/6,000 .*10 steps\/s.*elapsed 5:00.*undelivered wandb 300.*ranks 4.*records 300/
+      )
+      assert.match(lines(80), /step 3,000\/6,000 .*10 steps\/s.*undelivered wandb 300/)
+      assert.notMatch(lines(80), /records/)
+      assert.match(lines(30), /step 3,000\/6,000/)
+    }).pipe(Effect.scoped))
+})
