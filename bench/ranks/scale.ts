@@ -38,12 +38,14 @@ export const measure = async ({ directory, quick }: Context): Promise<Findings> 
   const costs = Costs.measure(keys)
   const [first = one] = worlds
   const perFrame = (first.cpu - one.cpu) / (first.framesPerSecond - one.framesPerSecond)
-  const inputs: Simulation.Inputs = {
+  const atOnce: Simulation.Inputs = {
     ...costs,
     message: Math.max(0, perFrame - costs.atRoot),
-    hop: Math.max(0, one.way.median - perFrame),
+    hop: 0,
     base: Math.max(0, one.cpu - perFrame * one.framesPerSecond)
   }
+  const waited = Simulation.simulate({ ...one, nearby: false }, atOnce).way
+  const inputs = { ...atOnce, hop: Math.max(0, one.way.median - waited) }
   const simulate = ([ranks, local]: Size, nearby: boolean): Simulation.Outputs =>
     Simulation.simulate({ ranks, local, keys, nearby }, inputs)
   return {
@@ -105,7 +107,7 @@ const inputsTable = (
     ["so a message", seconds(message)],
     ["a frame of an aggregator at another one, without the socket", seconds(aggregate)],
     ["a frame of a rank (2 records) at an aggregator, without the socket", seconds(leaf)],
-    ["from one process to another", seconds(hop)],
+    ["from one process to another, until it is looked at", seconds(hop)],
     ["a root to which nothing comes, of a core", percent(base)]
   ]
 })

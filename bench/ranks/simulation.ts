@@ -4,7 +4,9 @@
  *
  * - Each rank records 10 steps a second, at its own time within the 100 ms. Two records make a frame, which leaves with the
  *   second one, or at the rank's next look at the time.
- * - Who takes frames does so one after the other. A frame of an aggregator leaves when the last rank of a step is in.
+ * - Who takes frames looks every 50 ms at what has come, each at its own time, or at once where that is more than a tenth of
+ *   what it does; and takes them one after the other. A frame of an aggregator leaves when it has looked and the last rank
+ *   of a step is in.
  */
 import * as Frame from "../../src/reducer/zeromq/Frame.ts"
 import { levelsOf, parentOf } from "../../src/reducer/zeromq/reduction/topology.ts"
@@ -21,7 +23,7 @@ export interface Inputs {
   readonly leaf: number
   readonly aggregate: number
   readonly atRoot: number
-  /** From one process to another. */
+  /** From one process to another, without what it waits there. */
   readonly hop: number
   readonly base: number
 }
@@ -58,6 +60,7 @@ export interface Load {
 
 const period = 0.1
 const tick = 0.05
+const busyShare = 0.1
 const steps = 24
 /** At the beginning and at the end something is missing. */
 const edge = 4
@@ -104,27 +107,36 @@ export const simulate = ({ keys, local, nearby, ranks }: World, inputs: Inputs):
     }
   }
 
+  const loadOf = (coming: ReadonlyArray<Coming>, cost: (frame: Coming) => number): Load => {
+    const counted = coming.filter(({ at }) => at >= edge * period && at < (steps - edge) * period)
+    const perSecond = (of: (frame: Coming) => number): number =>
+      counted.reduce((sum, one) => sum + of(one), 0) / duration
+    return { frames: perSecond(() => 1), bytes: perSecond(({ bytes }) => bytes), cpu: perSecond(cost) }
+  }
+
   /** Takes all that comes, and gives when each step was complete, frame by frame. */
   const serve = (coming: Array<Coming>, from: number, cost: (frame: Coming) => number) => {
+    const load = loadOf(coming, cost)
+    const beat = load.cpu > busyShare ? undefined : random() * tick
+    const lookAt = (at: number): number => beat === undefined ? at : beat + Math.ceil((at - beat) / tick) * tick
     const missing = new Uint32Array(steps).fill(from)
     const told: Array<{ readonly at: number; readonly first: number; readonly last: number }> = []
     let free = 0
     let next = 0
-    let load = { frames: 0, bytes: 0, cpu: 0 }
-    for (const frame of coming.sort((a, b) => a.at - b.at)) {
-      free = Math.max(free, frame.at) + cost(frame)
-      if (frame.at >= edge * period && frame.at < (steps - edge) * period) {
-        load = { frames: load.frames + 1, bytes: load.bytes + frame.bytes, cpu: load.cpu + cost(frame) }
+    coming.sort((a, b) => a.at - b.at)
+    for (let i = 0; i < coming.length;) {
+      const now = Math.max(free, lookAt(coming[i]!.at))
+      free = now
+      for (; i < coming.length && coming[i]!.at <= now; i++) {
+        const frame = coming[i]!
+        free += cost(frame)
+        for (let step = frame.first; step <= frame.last; step++) missing[step]!--
       }
-      for (let step = frame.first; step <= frame.last; step++) missing[step]!--
       const first = next
       while (next < steps && missing[next] === 0) next++
       if (next > first) told.push({ at: free, first, last: next - 1 })
     }
-    return {
-      told,
-      load: { frames: load.frames / duration, bytes: load.bytes / duration, cpu: load.cpu / duration }
-    }
+    return { told, load }
   }
 
   for (let rank = 1; rank < ranks; rank++) {
