@@ -16,8 +16,14 @@ interface Way {
   readonly name: (target: string) => string
 }
 
-/** Steps before those that are measured: code that has run a few times only is slower, and MPI's is compiled before. */
-const warmup = 4096
+/**
+ * Steps before those that are measured, and so many in all ranks together that are: a second or more, as a training takes
+ * hours. Code that has run for less than that is slower, and MPI's is compiled before.
+ */
+const warmup = 16_384
+const records = 800_000
+/** MPI's need no more than these, which take far longer. */
+const recordsOfMpi = 200_000
 
 /** The others are told how far the statistics are. */
 const streaming = async (steps: number, job: Job): Promise<number> => {
@@ -35,7 +41,7 @@ const pipelined: Way = {
   id: "pipelined",
   run: streaming,
   column: "pipelined, a step",
-  steps: (size, quick) => quick ? 500 : Math.round(200_000 / size),
+  steps: (size, quick) => quick ? 500 : Math.round(records / size),
   worlds: [{ size: 2, four: 1, one: 0.4 }, { size: 8, four: 5, one: 3 }, { size: 32, four: 20, one: 8 }],
   name: (target) => target
 }
@@ -71,7 +77,7 @@ const compare = async ({ directory, quick }: Context, program: string, way: Way)
     // One result for each turn: what was not measured in it is left out.
     const all = await alternate<"ours" | "mpi", Turn>(quick ? 1 : 5, {
       ours: async () => ({ ours: await reducing() }),
-      mpi: () => Mpi.run(program, size, keys, steps)
+      mpi: () => Mpi.run(program, size, keys, Math.min(steps, Math.round(recordsOfMpi / size)))
     })
     const of = (turns: ReadonlyArray<Turn>, name: keyof Turn): Spread => spread(turns.map((turn) => turn[name] ?? NaN))
     const [ours, single, whole] = [of(all.ours, "ours"), of(all.mpi, "one"), of(all.mpi, "four")]
