@@ -228,7 +228,7 @@ export const series = (
     read: readOf(live),
     from: place?.whole.from ?? null,
     to: place?.whole.to ?? null,
-    curves: place?.all.map((one) => Curves.curve(fine.get(one.key) ?? one, place.window, wanted.smooth)) ?? []
+    curves: place?.all.map((one) => Curves.curve(fine.get(one.key) ?? one, place.window, wanted.smooth, one)) ?? []
   }
 }
 

@@ -9,16 +9,22 @@ import * as Smooth from "../view/Smooth.ts"
 import type * as Api from "./Api.ts"
 
 /**
- * One metric's curve in a window. `weight` smooths, 0 does not.
+ * One metric's curve in a window. `weight` smooths, 0 does not. `whole` is all of a series that is a part, read again.
  *
  * @category constructors
  * @since 0.5.0
  */
-export const curve = (series: Series, window: Decimate.Window, weight: number): Api.Curve => {
+export const curve = (
+  series: Series,
+  window: Decimate.Window,
+  weight: number,
+  whole: Series = series
+): Api.Curve => {
   const { across, key, spread, values } = series
   const shown = spread ?? values
   const own = spread === undefined ? Decimate.points(values, window) : none
-  const smooth = weight > 0 ? Decimate.line(shown, window, Smooth.smoothBins(shown, weight)) : undefined
+  const all = spread === undefined ? whole.values : whole.spread
+  const smooth = weight > 0 ? Decimate.line(shown, window, Smooth.smoothBins(shown, weight, all)) : undefined
   return {
     key,
     points: shown.total,

@@ -18,7 +18,7 @@ import type * as Api from "./Api.ts"
 import * as Csv from "./Csv.ts"
 import * as Files from "./Files.ts"
 import * as Guard from "./Guard.ts"
-import { type Library, Refusal } from "./Library.ts"
+import { type Library, type Opened, Refusal } from "./Library.ts"
 import * as Query from "./Query.ts"
 import * as Reply from "./Reply.ts"
 
@@ -48,6 +48,19 @@ const fileChunk = 256 * 1024
 export const make = (library: Library): ReadonlyMap<string, Route> => {
   /** Reading the log again takes a core: one at a time. */
   const reading = Semaphore.makeUnsafe(1)
+
+  /** Those of several runs that are there; refused if none is. */
+  const those = (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Opened>, Refusal> =>
+    Effect.gen(function*() {
+      const found: Array<Opened> = []
+      let refusal: Refusal | undefined
+      for (const id of ids) {
+        const one = yield* Effect.result(library.open(id))
+        if (one._tag === "Success") found.push(one.success)
+        else refusal = one.failure
+      }
+      return found.length === 0 && refusal !== undefined ? yield* refusal : found
+    })
 
   const runs: Route = (_, request, response) =>
     Effect.flatMap(library.list, (found) => {
@@ -80,8 +93,8 @@ export const make = (library: Library): ReadonlyMap<string, Route> => {
   const filter: Route = (query, request, response) =>
     Effect.gen(function*() {
       const names = new Set<string>()
-      for (const id of yield* Query.runs(query)) {
-        for (const name of Answers.names((yield* library.open(id)).live)) names.add(name)
+      for (const { live } of yield* those(yield* Query.runs(query))) {
+        for (const name of Answers.names(live)) names.add(name)
       }
       const found = Smooth.filter([...names], query.get("pattern") ?? "")
       const answer: Api.Filtered = found._tag === "Matched"
@@ -106,10 +119,8 @@ export const make = (library: Library): ReadonlyMap<string, Route> => {
   const events: Route = (query, request, response) =>
     Effect.scoped(Effect.gen(function*() {
       const ids = yield* Query.runs(query)
-      for (const id of ids) {
-        yield* library.hold(id)
-        yield* library.open(id)
-      }
+      for (const id of ids) yield* library.hold(id)
+      yield* those(ids)
       response.writeHead(200, {
         ...Guard.headers,
         "Content-Type": "text/event-stream",
@@ -125,9 +136,8 @@ export const make = (library: Library): ReadonlyMap<string, Route> => {
       const versions = new Map<string, number>()
       for (let quiet = 0;; quiet += eventMillis) {
         let text = ""
-        for (const id of ids) {
-          // A run that was deleted may come again.
-          const { live } = yield* library.open(id)
+        // A run that was deleted may come again.
+        for (const { id, live } of yield* those(ids).pipe(Effect.orElseSucceed(() => []))) {
           if (told.get(id) === live && versions.get(id) === live.version) continue
           told.set(id, live)
           versions.set(id, live.version)

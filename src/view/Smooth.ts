@@ -10,6 +10,14 @@ import { type Bins, mean } from "./series/Bins.ts"
 // Smoothing
 // -----------------------------------------------------------------------------
 
+/** What went before: its average, and the weights that are in it. */
+interface Average {
+  readonly mean: number
+  readonly weights: number
+}
+
+const nothing: Average = { mean: 0, weights: 0 }
+
 /**
  * The exponential moving average of numbers, without the pull of its start to zero: each is the mean of all up to it,
  * weighted by `weight` to the power of how long ago they were. What is not finite has no weight, and is a gap.
@@ -17,10 +25,9 @@ import { type Bins, mean } from "./series/Bins.ts"
  * @category smoothing
  * @since 0.5.0
  */
-export const smooth = (values: ArrayLike<number>, weight: number): Float64Array => {
+export const smooth = (values: ArrayLike<number>, weight: number, after: Average = nothing): Float64Array => {
   const out = new Float64Array(values.length)
-  let sum = 0
-  let weights = 0
+  let { mean: sum, weights } = after
   for (let nth = 0; nth < values.length; nth++) {
     const value = values[nth]!
     if (value - value !== 0) {
@@ -36,16 +43,34 @@ export const smooth = (values: ArrayLike<number>, weight: number): Float64Array 
 }
 
 /**
- * The means of bins, smoothed by a weight per point.
+ * The means of bins, smoothed by a weight per point. Where they are a part of a series, read again more finely, `whole` is
+ * all of it: what comes before the part is in its averages, too.
  *
  * @category smoothing
  * @since 0.5.0
  */
-export const smoothBins = (bins: Bins, weight: number): Float64Array => {
-  const means = new Float64Array(bins.length)
-  for (let bin = 0; bin < bins.length; bin++) means[bin] = mean(bins, bin)
-  return smooth(means, weight ** bins.span)
+export const smoothBins = (bins: Bins, weight: number, whole: Bins = bins): Float64Array => {
+  const after = whole === bins || bins.length === 0 ? nothing : before(whole, bins.seq[0]!, weight, bins.span)
+  return smooth(means(bins, bins.length), weight ** bins.span, after)
 }
+
+/** The average of the bins that are over before a record, for one that goes on with bins of another span. */
+const before = (bins: Bins, seq: number, weight: number, span: number): Average => {
+  let length = 0
+  while (length + 1 < bins.length && bins.seq[length + 1]! <= seq) length++
+  const smoothed = smooth(means(bins, length), weight ** bins.span)
+  const gone = smoothed.findLastIndex((value) => !Number.isNaN(value))
+  if (gone < 0 || weight === 0) return nothing
+  // A bin weighs as much as the finer ones in its place.
+  const each = weight === 1 ? bins.span / span : (1 - weight ** bins.span) / (1 - weight ** span)
+  let weights = 0
+  for (let bin = 0; bin < length; bin++) {
+    if (!Number.isNaN(smoothed[bin]!)) weights = weights * weight ** bins.span + each
+  }
+  return { mean: smoothed[gone]!, weights }
+}
+
+const means = (bins: Bins, length: number): Float64Array => Float64Array.from({ length }, (_, bin) => mean(bins, bin))
 
 // -----------------------------------------------------------------------------
 // Scales

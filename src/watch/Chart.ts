@@ -35,7 +35,7 @@ export interface Options {
 }
 
 /**
- * A chart. `window` is what of x is shown, all of it if undefined; `cursor` an x in it.
+ * A chart. `whole` is all of a series that is a part, read again; `window` is what of x is shown, all of it if undefined; `cursor` an x in it.
  *
  * @category models
  * @since 0.5.0
@@ -44,6 +44,7 @@ export interface Chart {
   readonly title: string
   readonly series: Series
   readonly options: Options
+  readonly whole?: Series
   readonly window?: { readonly from: number; readonly to: number } | undefined
   readonly cursor?: number | undefined
   readonly selected?: boolean
@@ -89,13 +90,15 @@ interface Data {
   readonly smooth: Canvas.Points | undefined
 }
 
-const dataOf = ({ series, options }: Chart, from: number, to: number, columns: number): Data => {
+const dataOf = ({ options, series, whole = series }: Chart, from: number, to: number, columns: number): Data => {
   const window: Decimate.Window = { axis: options.axis, from, to, columns, origin: options.origin }
   const scale = (values: Float64Array): Float64Array => options.log ? Smooth.logarithms(values) : values
   const points = ({ x, y }: Decimate.Points): Canvas.Points => ({ x, y: scale(y) })
   const { across, spread, values } = series
   const all = spread === undefined || spread.length === 0 ? undefined : Decimate.band(spread, window)
-  const smoothed = across === "ranks" && spread !== undefined ? spread : values
+  const isAcross = across === "ranks" && spread !== undefined
+  const smoothed = isAcross ? spread : values
+  const before = isAcross ? whole.spread : whole.values
   const shown = options.band === "off" || all === undefined ? undefined : options.band === "range"
     ? { low: all.low, high: all.high }
     : {
@@ -112,7 +115,7 @@ const dataOf = ({ series, options }: Chart, from: number, to: number, columns: n
       : { x: all.x, low: options.log ? lowest(shown.low) : shown.low, high: scale(shown.high) },
     smooth: options.smoothing === 0
       ? undefined
-      : points(Decimate.line(smoothed, window, Smooth.smoothBins(smoothed, options.smoothing)))
+      : points(Decimate.line(smoothed, window, Smooth.smoothBins(smoothed, options.smoothing, before)))
   }
 }
 

@@ -190,6 +190,7 @@ const detail = (frame: Frame.Frame, box: Frame.Box, input: Input): void => {
   Chart.draw(frame, { ...box, height: box.height - told }, {
     title: name,
     series,
+    whole: found.series,
     options,
     window: state.window ?? Chart.extentOf(found.series, options),
     cursor: state.cursor

@@ -173,7 +173,7 @@ describe("the API", () => {
       const request = yield* Effect.acquireRelease(
         Effect.sync(() =>
           Http.get(
-            { port, path: "/api/events?run=a", agent: false },
+            { port, path: "/api/events?run=gone&run=a", agent: false },
             (response) =>
               response.on("data", (chunk: Buffer) => {
                 for (const [, data] of chunk.toString("utf8").matchAll(/^data: (.*)$/gm)) {
@@ -189,7 +189,10 @@ describe("the API", () => {
         Effect.gen(function*() {
           while (!heard.some(is)) yield* Effect.sleep(10)
         })
+      // One that is not there keeps none of the others from being heard of, or found in.
       yield* until(({ records }) => records === 1)
+      const filtered = read(Api.Filtered, yield* get(port, "/api/filter?run=gone&run=a&pattern=lo"))
+      assert.deepStrictEqual(filtered, { problem: null, keys: ["loss"] })
       Fs.appendFileSync(
         Path.join(directory, "metrics.jsonl"),
         `${line(2, { loss: 1 })}${line(3, { loss: 1 }).slice(0, 9)}`
