@@ -144,7 +144,8 @@ export const listen = (options: Options): Effect.Effect<Listening, ServeError, S
       Effect.callback<void, ServeError>((resume) => {
         server.once("error", (cause) => {
           const inUse = "code" in cause && cause.code === "EADDRINUSE"
-          resume(Effect.fail(new ServeError({ reason: explain(cause), inUse })))
+          const taken = `port ${options.port} of ${options.host} is taken. --port 0 finds a free one`
+          resume(Effect.fail(new ServeError({ reason: inUse ? taken : explain(cause), inUse })))
         })
         server.listen(options.port, options.host, () => resume(Effect.void))
       }),
