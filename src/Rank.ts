@@ -182,24 +182,87 @@ const launchers: ReadonlyArray<Launcher> = [
  */
 export const fromEnvironment = (environment: Environment): Rank => found(environment)?.rank ?? single
 
+/**
+ * What an environment says of ranks and is not believed, for a person to read: numbers that make no sense, and a launcher
+ * that knows of more ranks than the one that comes first. Each such process would be a run of its own.
+ *
+ * @example
+ * ```ts
+ * import { Rank } from "ezpz-stream"
+ *
+ * assert.deepStrictEqual(Rank.doubts({ EZPZ_RANK: "4", EZPZ_WORLD_SIZE: "4" }), ["EZPZ_RANK is 4, of EZPZ_WORLD_SIZE 4"])
+ * assert.deepStrictEqual(Rank.doubts({ RANK: "0", WORLD_SIZE: "1", PMI_RANK: "2", PMI_SIZE: "3" }), [
+ *   "RANK says 0 of 1, PMI_RANK 2 of 3"
+ * ])
+ * ```
+ *
+ * @category constructors
+ * @since 0.6.0
+ */
+export const doubts = (environment: Environment): ReadonlyArray<string> => {
+  const chosen = found(environment)
+  const all: Array<string> = []
+  let isPast = false
+  for (const launcher of launchers) {
+    const said = text(environment[launcher.rank])
+    if (said === undefined || launcher.unless?.(environment) === true) continue
+    const sized = sizeOf(launcher, environment)
+    // Names as common as these may be somebody else's.
+    if (launcher.rank === "RANK" && sized === undefined) continue
+    const own = rankOf(launcher, environment)
+    if (launcher === chosen?.launcher) isPast = true
+    else if (own === undefined && !isPast) {
+      if (integer(said) === undefined) all.push(`${launcher.rank} is "${said}", which is no rank`)
+      else if (sized === undefined) {
+        const names = ["EZPZ_WORLD_SIZE", ...launcher.worldSize].join(" or ")
+        all.push(`${launcher.rank} is ${said}, but nothing says of how many (${names})`)
+      } else all.push(`${launcher.rank} is ${said}, of ${sized.name} ${sized.size}`)
+    } else if (own !== undefined && chosen !== undefined && isFewer(chosen, own)) {
+      const { rank, worldSize } = chosen.rank
+      all.push(`${chosen.launcher.rank} says ${rank} of ${worldSize}, ${launcher.rank} ${own.rank} of ${own.worldSize}`)
+    }
+  }
+  const size = text(environment["EZPZ_WORLD_SIZE"])
+  if (chosen === undefined && all.length === 0 && size !== undefined && size !== "1") {
+    all.push(`EZPZ_WORLD_SIZE is ${size}, but nothing says which of them this is (EZPZ_RANK)`)
+  }
+  return all
+}
+
 const found = (
   environment: Environment
 ): { readonly launcher: Launcher; readonly rank: Rank } | undefined => {
   for (const launcher of launchers) {
-    if (launcher.unless?.(environment) === true) continue
-    const rank = integer(environment[launcher.rank])
-    const sized = ["EZPZ_WORLD_SIZE", ...launcher.worldSize].find((name) => integer(environment[name]) !== undefined)
-    const worldSize = sized === undefined ? undefined : integer(environment[sized])
-    if (rank === undefined || worldSize === undefined || rank >= worldSize) continue
-    const localRank = integer(environment[launcher.localRank]) ?? 0
-    const local = launcher.localWorldSize(environment, worldSize)
-    const sensible = local !== undefined && local > localRank && local <= worldSize
-    return {
-      launcher,
-      rank: { rank, worldSize, localRank, ...(sensible ? { localWorldSize: local } : {}), launcher: launcher.launcher }
-    }
+    const rank = launcher.unless?.(environment) === true ? undefined : rankOf(launcher, environment)
+    if (rank !== undefined) return { launcher, rank }
   }
   return undefined
+}
+
+/** What a person says is meant. */
+const isFewer = ({ launcher, rank }: { readonly launcher: Launcher; readonly rank: Rank }, other: Rank): boolean =>
+  launcher !== explicit && other.worldSize > rank.worldSize
+
+const sizeOf = (
+  { worldSize }: Launcher,
+  environment: Environment
+): { readonly name: string; readonly size: number } | undefined => {
+  for (const name of ["EZPZ_WORLD_SIZE", ...worldSize]) {
+    const size = integer(environment[name])
+    if (size !== undefined) return { name, size }
+  }
+  return undefined
+}
+
+/** What a launcher says, where that makes sense. */
+const rankOf = (launcher: Launcher, environment: Environment): Rank | undefined => {
+  const rank = integer(environment[launcher.rank])
+  const worldSize = sizeOf(launcher, environment)?.size
+  if (rank === undefined || worldSize === undefined || rank >= worldSize) return undefined
+  const localRank = integer(environment[launcher.localRank]) ?? 0
+  const local = launcher.localWorldSize(environment, worldSize)
+  const sensible = local !== undefined && local > localRank && local <= worldSize
+  return { rank, worldSize, localRank, ...(sensible ? { localWorldSize: local } : {}), launcher: launcher.launcher }
 }
 
 // -----------------------------------------------------------------------------

@@ -95,6 +95,43 @@ describe("fromEnvironment, of what is said and of nodes", () => {
   })
 })
 
+describe("doubts", () => {
+  it("says what is not believed, where each process would be a run of its own", () => {
+    const said = (environment: Rank.Environment): string => Rank.doubts(environment).join("; ")
+    assert.strictEqual(said({ EZPZ_RANK: "5", EZPZ_WORLD_SIZE: "4" }), "EZPZ_RANK is 5, of EZPZ_WORLD_SIZE 4")
+    assert.strictEqual(said({ EZPZ_RANK: "-1", EZPZ_WORLD_SIZE: "4" }), `EZPZ_RANK is "-1", which is no rank`)
+    assert.strictEqual(said({ EZPZ_RANK: "1" }), "EZPZ_RANK is 1, but nothing says of how many (EZPZ_WORLD_SIZE)")
+    assert.strictEqual(
+      said({ EZPZ_WORLD_SIZE: "4" }),
+      "EZPZ_WORLD_SIZE is 4, but nothing says which of them this is (EZPZ_RANK)"
+    )
+    assert.strictEqual(said({ RANK: "3", WORLD_SIZE: "2" }), "RANK is 3, of WORLD_SIZE 2")
+    const mpi = { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "3" }
+    assert.strictEqual(said({ ...mpi, RANK: "0", WORLD_SIZE: "1" }), "RANK says 0 of 1, OMPI_COMM_WORLD_RANK 1 of 3")
+    assert.strictEqual(
+      said({ ...mpi, EZPZ_RANK: "6" }),
+      "EZPZ_RANK is 6, but nothing says of how many (EZPZ_WORLD_SIZE)"
+    )
+  })
+
+  it("says nothing of what fits together, of what a person wants, or of names that others use", () => {
+    const mpi = { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "3" }
+    for (
+      const environment of [
+        {},
+        mpi,
+        { ...mpi, RANK: "5", WORLD_SIZE: "8" },
+        { ...mpi, EZPZ_RANK: "0", EZPZ_WORLD_SIZE: "1" },
+        { EZPZ_WORLD_SIZE: "1" },
+        { RANK: "gold" },
+        { SLURM_JOB_ID: "7", SLURM_PROCID: "0", SLURM_NTASKS: "8", SLURM_LOCALID: "0" }
+      ]
+    ) {
+      assert.deepStrictEqual(Rank.doubts(environment), [])
+    }
+  })
+})
+
 describe("jobFromEnvironment", () => {
   const id = (environment: Rank.Environment) => Rank.jobFromEnvironment(environment).id
 

@@ -375,24 +375,23 @@ const keepProvenance = (
 const chooseReducer = (
   { distributedHistory: distributed = "auto", reducer = "zeromq", reduction }: Options,
   environment: Rank.Environment
-): Effect.Effect<Reducer.Reducer["Service"]> => {
-  const off = turnedOff(environment) !== undefined
-  const rank = Rank.fromEnvironment(environment)
-  if (distributed === false || (distributed === "auto" && off)) return Effect.succeed({ ...Reducer.local, rank })
-  return Effect.flatMap(
-    Effect.serviceOption(Reducer.Reducer),
-    Option.match({
-      onSome: Effect.succeed,
-      onNone: () =>
-        rank.worldSize === 1
-          ? Effect.succeed(Reducer.local)
-          : Effect.map(
-            Effect.promise(() => makeReducer(reducer)),
-            (make) => Reducer.orLocal(make({ environment, sync: reduction === "sync" }))
-          )
-    })
-  )
-}
+): Effect.Effect<Reducer.Reducer["Service"]> =>
+  Effect.gen(function*() {
+    const off = turnedOff(environment) !== undefined
+    const rank = Rank.fromEnvironment(environment)
+    const alone = { ...Reducer.local, rank }
+    if (distributed === false || (distributed === "auto" && off)) return alone
+    const given = yield* Effect.serviceOption(Reducer.Reducer)
+    if (Option.isSome(given)) return given.value
+    if (rank.rank === 0) {
+      for (const doubt of Rank.doubts(environment)) {
+        yield* Effect.logWarning(`${doubt}: that is not believed. This process is rank 0 of ${rank.worldSize}`)
+      }
+    }
+    if (rank.worldSize === 1) return alone
+    const make = yield* Effect.promise(() => makeReducer(reducer))
+    return Reducer.orLocal(make({ environment, sync: reduction === "sync" }))
+  })
 
 const makeReducer = async (
   choice: NonNullable<Options["reducer"]>

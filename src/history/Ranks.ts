@@ -31,8 +31,9 @@ export const describe = (environment: Rank.Environment): Effect.Effect<ReadonlyA
       ? ""
       : `, ${localRank} of ${localWorldSize} on this host`
     const who = ["rank", `${rank} of ${worldSize}${local} (launcher: ${launcher})`] as const
-    if (worldSize === 1) return [who, ["transport", "none needed: one rank"]]
-    const named = [who, ["job", jobOf(environment).id] as const]
+    const said = [who, ...Rank.doubts(environment).map((doubt) => ["", `not believed: ${doubt}`] as const)]
+    if (worldSize === 1) return [...said, ["transport", "none needed: one rank"]]
+    const named = [...said, ["job", jobOf(environment).id] as const]
     const off = turnedOff(environment)
     if (off !== undefined) return [...named, ["transport", `none: ${off} turns statistics across ranks off`]]
     const { probe } = yield* Effect.promise(() => import("../reducer/zeromq/Probe.ts"))
