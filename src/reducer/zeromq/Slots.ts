@@ -47,8 +47,9 @@ interface Pending {
   readonly furthest: number
   /** Ranks below have been found done. */
   next: number
-  /** What was told of it. */
+  /** What was told of it, and whether that was without some ranks. */
   told: Described | undefined
+  isPartial: boolean
 }
 
 const defaultRemembered = 1024
@@ -134,7 +135,7 @@ export const make = (options: Options): Slots => {
 
   // Statistics -----------------------------------------------------------------
 
-  const statisticsOf = ({ shape, sheet }: Pending): Described | undefined => {
+  const statisticsOf = ({ shape, sheet, slot }: Pending): Described | undefined => {
     if (sheet === undefined) return undefined
     const { keys, places } = shape
     if (moments.length < keys.length * momentFields) moments = new Float64Array(2 * keys.length * momentFields)
@@ -156,7 +157,15 @@ export const make = (options: Options): Slots => {
       }
     }
     describeMoments(moments, keys.length, numbers, from, shape.inOrder ? undefined : places)
-    return new Described(named, numbers, from, count, Math.max(intake.live, count))
+    return new Described(named, numbers, from, count, Math.max(expectedAt(slot), count))
+  }
+
+  /** How many ranks are there, or had come that far before they left. */
+  const expectedAt = ({ domain, step }: Sheets.Slot): number => {
+    if (intake.live === worldSize) return worldSize
+    let expected = 0
+    for (const { latest, live } of ranks) if (live || latest[domain] >= step) expected++
+    return expected
   }
 
   /** How many ranks have given some of it. */
@@ -175,8 +184,7 @@ export const make = (options: Options): Slots => {
   const publish = (record: Pending): Row => {
     const { row, slot } = record
     const statistics = statisticsOf(record)
-    if (statistics !== undefined && statistics.count < statistics.expected) partial++
-    record.told = statistics
+    tell(record, statistics)
     for (const sheet of sheetsOf(record)) sheet.isTold = true
     slot.open--
     slot.closed++
@@ -186,6 +194,18 @@ export const make = (options: Options): Slots => {
     }
     return statistics === undefined ? row : { ...row, statistics }
   }
+
+  const tell = (record: Pending, statistics: Described | undefined): void => {
+    if (record.isPartial) partial--
+    record.told = statistics
+    record.isPartial = statistics !== undefined && statistics.count < statistics.expected &&
+      !isRootsOwn(record, statistics)
+    if (record.isPartial) partial++
+  }
+
+  /** What rank 0 alone records, as an evaluation, lacks nobody. */
+  const isRootsOwn = (record: Pending, { count }: Described): boolean =>
+    count === 1 && ranks.every((_, index) => index === 0 || isDone(record, index))
 
   const forgetClosed = (): void => {
     const record = closed.shift()!
@@ -208,7 +228,7 @@ export const make = (options: Options): Slots => {
       if (record.told === undefined || !sheetsOf(record).some((sheet) => late.has(sheet))) continue
       const statistics = statisticsOf(record)
       if (statistics === undefined || statistics.same(record.told)) continue
-      record.told = statistics
+      tell(record, statistics)
       again.push({ ...record.row, statistics })
     }
     late.clear()
@@ -252,7 +272,18 @@ export const make = (options: Options): Slots => {
       const since = now
       const furthest = reached[slot.domain] = Math.max(reached[slot.domain], slot.step)
       const { wentBack } = root
-      pending.push({ row: record, slot, sheet, shape, since, wentBack, furthest, next: 0, told: undefined })
+      pending.push({
+        row: record,
+        slot,
+        sheet,
+        shape,
+        since,
+        wentBack,
+        furthest,
+        next: 0,
+        told: undefined,
+        isPartial: false
+      })
     },
     close,
     flush: () => close(Infinity),
@@ -267,6 +298,7 @@ export const make = (options: Options): Slots => {
       if (allJoinedAt === undefined && intake.joined < worldSize) return joinUntil
       return deadlineOf(record, Math.min(record.next, worldSize - 1))
     },
+    absent: () => ranks.flatMap(({ joined }, index) => joined ? [] : [index]),
     counts: () => ({
       joined: intake.joined,
       live: intake.live,

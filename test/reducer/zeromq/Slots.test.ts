@@ -191,6 +191,37 @@ describe("a record closes", () => {
   })
 })
 
+describe("who is missing", () => {
+  it("is who was there, or had come that far before it left; whenever the record closes", () => {
+    const all = make(4)
+    for (const step of [1, 2, 3]) {
+      for (const rank of [1, 2, 3]) if (rank !== 1 || step !== 2) all.give(rank, step, { loss: rank })
+    }
+    all.leave(1)
+    all.leave(2)
+    for (const step of [1, 2, 3, 4]) all.root(row(step, step, { loss: 0 }), 0)
+    all.give(3, 4, { loss: 3 })
+    const told = all.close(0).map(({ statistics }) => [statistics?.count, statistics?.expected])
+    assert.deepStrictEqual(told, [[4, 4], [3, 4], [4, 4], [2, 2]])
+    assert.strictEqual(all.counts().partial, 1)
+  })
+
+  it("is nobody any more once all is known, and nobody from what rank 0 alone records", () => {
+    const all = make(2)
+    all.root(row(1, 1, { loss: 1 }), 0)
+    assert.strictEqual(all.close(2000)[0]?.statistics?.count, 1)
+    assert.strictEqual(all.counts().partial, 1)
+    all.give(1, 1, { loss: 3 }, 2000)
+    assert.strictEqual(all.close(2000)[0]?.statistics?.count, 2)
+    assert.strictEqual(all.counts().partial, 0)
+    all.root(row(2, 1, { "eval/acc": 1 }), 2000)
+    all.root(row(3, 2, { loss: 1 }), 2000)
+    all.give(1, 2, { loss: 3 }, 2000)
+    assert.deepStrictEqual(all.close(2000).map(({ statistics }) => statistics?.count), [1, 2])
+    assert.strictEqual(all.counts().partial, 0)
+  })
+})
+
 describe("values are aligned", () => {
   it("by key and occurrence: evaluation on rank 0 alone shifts nothing, and a step may be told in parts", () => {
     const all = make(2)

@@ -14,6 +14,7 @@ import * as Frame from "../Frame.ts"
 import * as Rendezvous from "../Rendezvous.ts"
 import * as Slots from "../Slots.ts"
 import * as Transport from "../Transport.ts"
+import { Attendance } from "./attendance.ts"
 import type { RootCarrier } from "./carrier.ts"
 import * as Downlink from "./downlink.ts"
 import {
@@ -71,12 +72,14 @@ const serve = (
     }).pipe(Effect.mapError(failed("be joined")))
     for (const note of claim.notes) yield* Effect.logInfo(note)
 
+    const joinUntil = now() + joinMillisOf(options)
     const slots = Slots.make({
       worldSize,
       deadlineMillis: options.deadlineMillis ?? defaultDeadlineMillis,
       startMillis,
-      joinUntil: now() + joinMillisOf(options)
+      joinUntil
     })
+    const attendance = new Attendance(now(), joinUntil)
     slots.join(0, claim.incarnation, now())
     const origin: Frame.Origin = { job: Frame.jobOf(job.id), rank: 0, incarnation: claim.incarnation, worldSize }
     const directory = new Map<number, ReadonlyArray<string>>()
@@ -106,9 +109,13 @@ const serve = (
         ...(options.sync === true ? { options: { flushMillis: 0 } } : {})
       }),
       run: () => claim.run,
-      came: (index, incarnation) => carrier?.came(index, incarnation),
+      came: (index, incarnation) => {
+        attendance.came(index, now())
+        carrier?.came(index, incarnation)
+      },
       left: (index, _, lost) => {
-        if (!lost) hurriedUntil = now() + hurryMillis
+        if (lost) attendance.lost(index, now())
+        else hurriedUntil = now() + hurryMillis
         carrier?.left(index)
       },
       carry: (index, incarnation, body) => carrier?.told(index, incarnation, body),
@@ -181,6 +188,16 @@ const serve = (
       }
     }) ?? Effect.undefined
 
+    const sayAttendance = (force = false): Effect.Effect<void> => {
+      const { joined, waiting } = slots.counts()
+      const state = { absent: slots.absent, isComplete: joined === worldSize, isWaiting: waiting > 0 }
+      return Effect.forEach(
+        attendance.say(now(), state, force),
+        ({ isWarning, text }) => isWarning ? Effect.logWarning(text) : Effect.logInfo(text),
+        { discard: true }
+      )
+    }
+
     const tick = Effect.gen(function*() {
       pulse.beat()
       downlink.tick()
@@ -191,6 +208,7 @@ const serve = (
           : Effect.void
         told = downlink.refused()
       }
+      if (!ended) yield* sayAttendance()
       yield* Effect.sleep(tickMillis)
     })
     yield* Effect.forkScoped(Effect.forever(tick))
@@ -211,6 +229,7 @@ const serve = (
         yield* Effect.sleep(tickMillis)
         settle()
       }
+      yield* sayAttendance(true)
       const rest = slots.flush().filter((row) => row.seq > published)
       if (rest.length > 0) publish(rest)
       settle()

@@ -27,6 +27,8 @@ export interface Slots extends Below {
   readonly flush: () => ReadonlyArray<Row>
   /** When `close` might give something although nothing arrives; undefined: not before something does. */
   readonly nextDeadline: (now: number) => number | undefined
+  /** The ranks that have never come. */
+  readonly absent: () => ReadonlyArray<number>
   readonly counts: () => Counts
 }
 
@@ -34,7 +36,7 @@ export interface Counts {
   readonly joined: number
   readonly live: number
   readonly waiting: number
-  /** Records that closed without all live ranks. */
+  /** Records that were told without ranks that were there, and are not complete by now; without what rank 0 alone records. */
   readonly partial: number
   readonly amended: number
   /** Frames that a sender lost before they got here. */
