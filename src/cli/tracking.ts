@@ -121,7 +121,10 @@ export const track = (
   })
 
 const told = (screen: Screen["Service"]) => (signal: Signal): Effect.Effect<void> =>
-  screen.error(`${signal}: finishing the run. A second one ends it at once; what was accepted is in the log.\n`)
+  screen.error(
+    `${signal}: finishing the run. A second one ends it at once: what was accepted is in the log, and ezpz-stream finalize ` +
+      "makes the outputs.\n"
+  )
 
 const pollSignal = (deferred: Deferred.Deferred<Signal>): Effect.Effect<Signal | undefined> =>
   Effect.flatMap(Deferred.poll(deferred), Option.match({ onNone: () => Effect.undefined, onSome: (signal) => signal }))

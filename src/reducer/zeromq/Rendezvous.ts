@@ -57,6 +57,8 @@ export interface ClaimOptions extends Options {
   readonly hosts: "one" | "several"
   /** How long the root before may take to leave. */
   readonly patienceMillis?: number
+  /** A place that another root has left, and may come back to, is left as it is. */
+  readonly fresh?: boolean
 }
 
 /** A root's place. It is given up when the scope closes. */
@@ -113,8 +115,13 @@ export const claim = (options: ClaimOptions): Effect.Effect<Claim, RendezvousErr
     }
 
     const { directory, lock, notes } = yield* takeDirectory(options, fail)
+    File.removeOld(directory, nodeOf(environment), now)
     const before = File.read(directory, job.id)
     const previous = "nothing" in before ? undefined : before
+    if (previous !== undefined && options.fresh === true) {
+      File.release(directory, lock)
+      return yield* fail(`process ${previous.pid} of ${previous.host} has left it, and may come again`)
+    }
     const goesOn = previous?.runId === runId
     if (previous !== undefined && !goesOn) File.remove(directory, previous)
     const keys = secret !== undefined

@@ -9,6 +9,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Lock from "../../../src/internal/lock.ts"
 import type { Environment } from "../../../src/Rank.ts"
 import * as Keys from "../../../src/reducer/zeromq/Keys.ts"
 import * as Rendezvous from "../../../src/reducer/zeromq/Rendezvous.ts"
@@ -379,6 +380,32 @@ describe("whose root it is", () => {
       assert.include(stays.message, "root.json is of another run")
       const same = yield* Effect.flip(Rendezvous.find({ ...options, other: next, timeoutMillis: 0 }))
       assert.include(same.message, "root.json is the same")
+    }))
+
+  it.effect("what roots have left that were killed is taken away after a week; not sooner, and not of one that is there", () =>
+    Effect.gen(function*() {
+      const options = yield* setting()
+      const all = Path.join(options.home ?? "", ".ezpz-stream")
+      const killed = (name: string, days: number): string => {
+        const directory = Path.join(all, name)
+        const at = new Date(-days * 24 * 3600 * 1000)
+        Fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+        const keys = { server: Keys.random().server, client: Keys.random().client }
+        const contents = { format: 1, job: name, runId: "r", run: "r", incarnation: 1, pid: 1, endpoints: [], keys }
+        const file = Path.join(directory, "root.json")
+        Fs.writeFileSync(file, JSON.stringify({ ...contents, host: Os.hostname() }), { mode: 0o600 })
+        Fs.utimesSync(file, at, at)
+        return directory
+      }
+      const old = killed("old", 8)
+      const recent = killed("recent", 6)
+      const alive = killed("alive", 8)
+      const lock = Lock.take(Path.join(alive, "root.lock"))
+      const others = Path.join(all, "others")
+      Fs.mkdirSync(others)
+      yield* Effect.scoped(claim(options))
+      assert.deepStrictEqual([old, recent, alive, others].map((one) => Fs.existsSync(one)), [false, true, true, true])
+      if (Lock.isHeld(lock)) lock.release()
     }))
 
   it.effect("a root on another host is replaced where the launcher put a new one, and both can tell", () =>

@@ -10,8 +10,8 @@ import type { Topology } from "./topology.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * `deadlineMillis`: how long a rank that makes no progress is waited for (1000). `joinMillis`: how long ranks that have
- * not come yet are waited for at the start, and how long a rank has no answer from its root before it says so and goes on
+ * `deadlineMillis`: how long a rank that makes no progress is waited for (1000, or EZPZ_REDUCE_DEADLINE seconds; the same on
+ * all ranks). `joinMillis`: how long ranks that have not come yet are waited for at the start, and how long a rank has no answer from its root before it says so and goes on
  * trying (60,000, or EZPZ_JOIN_TIMEOUT seconds). `flushMillis`: how long the end waits, for the ranks at the root,
  * for the root at a rank, without anything coming (30,000, or EZPZ_REDUCE_TIMEOUT seconds). `topology`: from how many
  * nodes on there are aggregators between them and the root. `sync`: rank 0 waits for each step, so ranks send each record
@@ -34,8 +34,8 @@ export interface Options {
 // Times
 // -----------------------------------------------------------------------------
 
-export const defaultDeadlineMillis = 1000
-export const defaultJoinMillis = 60_000
+const defaultDeadlineMillis = 1000
+const defaultJoinMillis = 60_000
 /** How long a rank is waited for that is there and has said nothing yet: programs do not start up equally fast. */
 export const startMillis = 10_000
 /** How often root and aggregators look at the time. Each time costs a rank far more than what is done then. */
@@ -82,10 +82,22 @@ export const flushMillisOf = ({ environment, flushMillis }: Options): number =>
   flushMillis ?? secondsOf(environment["EZPZ_REDUCE_TIMEOUT"]) ?? defaultFlushMillis
 
 /** How long an aggregator waits for a rank: less than the root does, which waits for the aggregator meanwhile. */
-export const aggregateMillisOf = ({ deadlineMillis = defaultDeadlineMillis }: Options): number => deadlineMillis / 2
+export const aggregateMillisOf = (options: Options): number => deadlineMillisOf(options) / 2
+
+export const deadlineMillisOf = ({ deadlineMillis, environment }: Options): number =>
+  deadlineMillis ?? secondsOf(environment["EZPZ_REDUCE_DEADLINE"]) ?? defaultDeadlineMillis
 
 export const joinMillisOf = ({ environment, joinMillis }: Options): number =>
   joinMillis ?? secondsOf(environment["EZPZ_JOIN_TIMEOUT"]) ?? defaultJoinMillis
+
+/** Times that a person has given and that are none, for a person to read. */
+export const unknownTimes = ({ environment }: Options): ReadonlyArray<string> =>
+  ["EZPZ_JOIN_TIMEOUT", "EZPZ_REDUCE_DEADLINE", "EZPZ_REDUCE_TIMEOUT"].flatMap((name) => {
+    const said = environment[name]
+    return !said || secondsOf(said) !== undefined
+      ? []
+      : [`${name} is "${said}", which is no number of seconds: it is passed over`]
+  })
 
 /** In milliseconds; undefined if it is no time. */
 const secondsOf = (text: string | undefined): number | undefined => {

@@ -20,7 +20,7 @@ import * as Downlink from "./downlink.ts"
 import {
   acknowledgeBytes,
   acknowledgeMillis,
-  defaultDeadlineMillis,
+  deadlineMillisOf,
   failed,
   farewellMillis,
   flushMillisOf,
@@ -31,7 +31,8 @@ import {
   type Options,
   parentMillis,
   startMillis,
-  tickMillis
+  tickMillis,
+  unknownTimes
 } from "./options.ts"
 import { Pulse } from "./pulse.ts"
 import { parentOf } from "./topology.ts"
@@ -70,12 +71,13 @@ const serve = (
       runId,
       hosts: rank.localWorldSize === worldSize ? "one" : "several"
     }).pipe(Effect.mapError(failed("be joined")))
+    for (const unknown of unknownTimes(options)) yield* Effect.logWarning(unknown)
     for (const note of claim.notes) yield* Effect.logInfo(note)
 
     const joinUntil = now() + joinMillisOf(options)
     const slots = Slots.make({
       worldSize,
-      deadlineMillis: options.deadlineMillis ?? defaultDeadlineMillis,
+      deadlineMillis: deadlineMillisOf(options),
       startMillis,
       joinUntil
     })

@@ -236,7 +236,7 @@ export const make = (given: UplinkOptions): Effect.Effect<Uplink, never, Scope.S
       let found = yield* find(findMillis)
       if (found._tag === "Failure") {
         complained = true
-        yield* Effect.logWarning(`${found.failure.message} It is looked for further`)
+        yield* Effect.logWarning(`${found.failure.message}. It is looked for further`)
         while (found._tag === "Failure") found = yield* find(findMillis)
       }
       place = found.success

@@ -130,6 +130,33 @@ export const remove = (directory: string, contents: Contents): void => {
   }
 }
 
+/**
+ * Takes away what roots of other jobs have left that were killed on this host: with their keys it would stay for ever, as
+ * launchers give no name twice. Not soon, since one may be started again, for ranks that go on.
+ */
+export const removeOld = (directory: string, host: string, now: number): void => {
+  try {
+    const all = Path.dirname(directory)
+    for (const { name } of Fs.readdirSync(all, { withFileTypes: true }).filter((one) => one.isDirectory())) {
+      const other = Path.join(all, name)
+      const file = Fs.statSync(pathIn(other), { throwIfNoEntry: false })
+      if (other === directory || file === undefined || now - file.mtimeMs < keptMillis) continue
+      const contents = decodeFile(other)
+      if (contents?.host !== host || Lock.holder(lockIn(other)) !== undefined) continue
+      Fs.rmSync(pathIn(other), { force: true })
+      Fs.rmSync(lockIn(other), { force: true })
+      Fs.rmdirSync(other)
+    }
+  } catch {
+    // The next one may.
+  }
+}
+
+const keptMillis = 7 * 24 * 3600 * 1000
+
+const decodeFile = (directory: string): Contents | undefined =>
+  Option.getOrUndefined(decode(Fs.readFileSync(pathIn(directory), "utf8")))
+
 export const release = (directory: string, lock: Held): void => {
   lock.release()
   try {
