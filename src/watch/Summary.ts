@@ -158,7 +158,7 @@ const itemsOf = (live: Live, progress: Progress): ReadonlyArray<Item> => {
     items.push(item("undelivered", value, 8.5, styles.yellow))
   }
   if (live.ranks.worldSize > 1) items.push(item("ranks", count(live.ranks.worldSize), 3))
-  if (store.rows > 0) items.push(item("records", live.sampled ? "…" : count(store.lastSeq), 2))
+  if (store.rows > 0) items.push(item("records", live.sampled ? "…" : count(store.rows), 2))
   if (live.corrupt > 0) items.push(item("torn lines", count(live.corrupt), 4, styles.yellow))
   if (live.state === "running" && silent > silentAfter) {
     items.push(item("last record", `${duration(silent)} ago`, 4, styles.yellow))

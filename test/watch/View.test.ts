@@ -231,4 +231,24 @@ describe("Summary", () => {
       assert.notMatch(lines(80), /records/)
       assert.match(lines(30), /step 3,000\/6,000/)
     }).pipe(Effect.scoped))
+
+  it.live("counts the records that could be read, and none while the log is only sampled", () =>
+    Effect.gen(function*() {
+      const shown = (live: Live.Live): string => {
+        const frame = Frame.make(140, 2)
+        Summary.draw(frame, { left: 0, top: 0, width: 140, height: 2 }, live, Summary.progress(live, 0, undefined))
+        return Frame.toText(frame)
+      }
+      const whole = Array.from({ length: 100 }, (_, nth) => recordLine(nth + 1, nth, 1000 + nth, 0, "{\"x\":1}"))
+      const torn = whole.map((line, nth) => nth % 10 === 3 ? line.slice(0, 12) + "\n" : line).join("")
+      assert.match(shown(yield* read(torn)), /records 90 {3}torn lines 10/)
+      assert.match(shown(yield* read(torn.slice(torn.indexOf("{\"seq\":99")))), /records 2$/m)
+      const directory = Path.join(yield* temporary, "run")
+      write(directory, steps(1, 20_000))
+      const live = yield* Live.open(directory, { sampleAbove: 1024 })
+      assert.isTrue(yield* live.poll)
+      assert.match(shown(live), /records …/)
+      while (yield* live.poll);
+      assert.match(shown(live), /records 20,000/)
+    }).pipe(Effect.scoped))
 })
