@@ -45,6 +45,14 @@ export const count = (value: number): string => {
 }
 
 /**
+ * So many of something: `1 metric`, `2,000 metrics`.
+ *
+ * @category formatting
+ * @since 0.5.1
+ */
+export const several = (many: number, name: string): string => `${count(many)} ${name}${many === 1 ? "" : "s"}`
+
+/**
  * A duration in seconds: `4.2s`, `3:07`, `1:02:03`, `2d 03:10`.
  *
  * @category formatting

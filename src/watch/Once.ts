@@ -13,7 +13,7 @@ import { table } from "../view/Ranks.ts"
 import type { Series } from "../view/Series.ts"
 import * as Frame from "./Frame.ts"
 import { find, type Shown } from "./Metrics.ts"
-import { count, number } from "./Numbers.ts"
+import { number, several } from "./Numbers.ts"
 import * as Summary from "./Summary.ts"
 
 /** So many metrics have a line. */
@@ -55,7 +55,7 @@ export const text = (
     ...Frame.toLines(frame, false),
     "",
     ...(rows.length === 0 ? [] : [line(head), ...rows.map(line)]),
-    ...(left > 0 ? [`and ${count(left)} more metrics; --filter chooses among them`] : []),
+    ...(left > 0 ? [`and ${several(left, "more metric")}; --filter chooses among them`] : []),
     ...(ranks.length === 0 ? [] : [
       "",
       ...ranks.map(({ is, key, rank, share }) =>

@@ -7,7 +7,7 @@ import * as Text from "../artifact/tplot/Text.ts"
 import type { Live, State } from "../view/Live.ts"
 import type { Store } from "../view/Series.ts"
 import * as Frame from "./Frame.ts"
-import { count, duration, number } from "./Numbers.ts"
+import { count, duration, number, several } from "./Numbers.ts"
 
 const { styles } = Frame
 
@@ -153,7 +153,7 @@ const itemsOf = (live: Live, progress: Progress): ReadonlyArray<Item> => {
   }
   if (live.undelivered.length > 0) {
     const value = live.undelivered.map(({ backend, outputs, records }) =>
-      `${backend} ${records > 0 || outputs === 0 ? count(records) : `${count(outputs)} files`}`
+      `${backend} ${records > 0 || outputs === 0 ? count(records) : several(outputs, "file")}`
     ).join(", ")
     items.push(item("undelivered", value, 8.5, styles.yellow))
   }

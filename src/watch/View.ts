@@ -15,7 +15,7 @@ import * as Frame from "./Frame.ts"
 import * as Layout from "./Layout.ts"
 import type { Shown } from "./Metrics.ts"
 import { find } from "./Metrics.ts"
-import { count, duration, number } from "./Numbers.ts"
+import { count, duration, number, several } from "./Numbers.ts"
 import * as Summary from "./Summary.ts"
 
 const { styles } = Frame
@@ -212,7 +212,7 @@ const legend = ({ across, spread, values }: Series, { band, smoothing }: State):
     ...(smoothing > 0 ? [`magenta: smoothed by ${smoothing}`] : [])
   ]
   const total = Math.max(values.total, spread?.total ?? 0)
-  return [what.join("   "), `${count(total)} points   ←/→ cursor   +/- zoom   0 all`]
+  return [what.join("   "), `${several(total, "point")}   ←/→ cursor   +/- zoom   0 all`]
 }
 
 /** What there is at an x: of several points their range. */
@@ -272,7 +272,9 @@ const ranks = (frame: Frame.Frame, box: Frame.Box, live: Live): void => {
   const { partial, records, worldSize } = live.ranks
   const head = worldSize < 2
     ? "Ranks: this run has one"
-    : `Ranks: ${count(worldSize)} in ${count(records)} records${partial === 0 ? "" : `, ${count(partial)} without all`}`
+    : `Ranks: ${count(worldSize)} in ${several(records, "record")}${
+      partial === 0 ? "" : `, ${count(partial)} without all`
+    }`
   Frame.paint(frame, box.top, box.left, box.width, styles.inverse)
   Frame.write(frame, box.top, box.left, ` ${head}`, styles.inverse, box.width)
   const found = table(live.ranks)
@@ -331,7 +333,7 @@ const footer = (
   const many = state.view === "detail"
     ? `${count(at + 1)} of ${count(shown.names.length)}`
     : shown.names.length <= layout.charts.length
-    ? `${count(shown.names.length)} metrics`
+    ? several(shown.names.length, "metric")
     : `${count(first + 1)}-${count(Math.min(shown.names.length, first + layout.charts.length))} of ${
       count(shown.names.length)
     }`

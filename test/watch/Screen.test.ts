@@ -170,4 +170,11 @@ describe("Numbers", () => {
       assert.isAtMost(Numbers.number(value).length, 10)
     }))
   })
+
+  it("counts one thing as one", () => {
+    assert.deepStrictEqual(
+      [0, 1, 2, 20_000].map((many) => Numbers.several(many, "metric")),
+      ["0 metrics", "1 metric", "2 metrics", "20,000 metrics"]
+    )
+  })
 })

@@ -149,6 +149,14 @@ describe("View", () => {
       assert.include(text, "step 2,000   after 3:19   rank 0 0.005")
       assert.include(text, "ranks: mean 0.005 ± 0.0005   min 0.0045 (rank 1)   max 0.006 (rank 0)")
     }).pipe(Effect.scoped))
+
+  it.live("tells one metric from several", () =>
+    Effect.gen(function*() {
+      const one = Frame.toText(screen(yield* read(values([1, 2])), App.initial(80, 24)))
+      assert.match(one, /^1 metric /m)
+      const three = Frame.toText(screen(yield* read(steps(1, 3)), App.initial(80, 24)))
+      assert.match(three, /^3 metrics /m)
+    }).pipe(Effect.scoped))
 })
 
 describe("Chart", () => {
