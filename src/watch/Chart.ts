@@ -14,7 +14,8 @@ import * as Decimate from "../view/Decimate.ts"
 import type { Series } from "../view/Series.ts"
 import * as Smooth from "../view/Smooth.ts"
 import * as Frame from "./Frame.ts"
-import { number } from "./Numbers.ts"
+import * as Metrics from "./Metrics.ts"
+import { apart, number } from "./Numbers.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -231,8 +232,10 @@ const title = (frame: Frame.Frame, { left, top, width }: Frame.Box, chart: Chart
     : ""
   const name = Text.label(chart.title === "" ? "(empty)" : chart.title)
   const style = chart.selected === true ? Frame.styles.bold | Frame.styles.inverse : Frame.styles.bold
-  const full = number(value) + deviation
-  const shown = Text.width(name) + 2 + full.length <= width ? full : number(value)
+  // The name has half of the row at least.
+  const latest = apart(value, Metrics.rangeOf(Metrics.main(chart.series)), Math.floor(width / 2))
+  const full = latest + deviation
+  const shown = Text.width(name) + 2 + full.length <= width ? full : latest
   const room = Math.max(4, width - shown.length - 1)
   if (chart.selected === true) Frame.paint(frame, top, left, width, style)
   Frame.write(frame, top, left, name, style, Math.min(width, room))

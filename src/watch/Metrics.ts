@@ -5,7 +5,7 @@
  * @since 0.5.0
  */
 import type { Live } from "../view/Live.ts"
-import type { Series } from "../view/Series.ts"
+import type { Bins, Series } from "../view/Series.ts"
 import { filter } from "../view/Smooth.ts"
 import type { State } from "./App.ts"
 
@@ -46,6 +46,42 @@ export const find = (
     ? live.system.series.get(name.slice(systemGroup.length + 1))
     : undefined
   return series === undefined ? undefined : { series, system: true }
+}
+
+/**
+ * What a metric is told by: what all ranks had, if there are several.
+ *
+ * @category queries
+ * @since 0.5.1
+ */
+export const main = ({ across, spread, values }: Series): Bins =>
+  across === "ranks" && spread !== undefined ? spread : values
+
+/**
+ * The least and the greatest of all values; undefined where none is finite.
+ *
+ * @category queries
+ * @since 0.5.1
+ */
+export const extremes = (bins: Bins): { readonly low: number; readonly high: number } | undefined => {
+  let [low, high] = [Infinity, -Infinity]
+  for (let bin = 0; bin < bins.length; bin++) {
+    if (bins.count[bin] === 0) continue
+    low = Math.min(low, bins.low[bin]!)
+    high = Math.max(high, bins.high[bin]!)
+  }
+  return low <= high ? { low, high } : undefined
+}
+
+/**
+ * How far the values lie from each other at most; 0 where none is finite.
+ *
+ * @category queries
+ * @since 0.5.1
+ */
+export const rangeOf = (bins: Bins): number => {
+  const found = extremes(bins)
+  return found === undefined ? 0 : found.high - found.low
 }
 
 /**

@@ -12,13 +12,15 @@ import type { Live } from "../view/Live.ts"
 import { table } from "../view/Ranks.ts"
 import type { Series } from "../view/Series.ts"
 import * as Frame from "./Frame.ts"
-import { find, type Shown } from "./Metrics.ts"
-import { number, several } from "./Numbers.ts"
+import { extremes, find, main, type Shown } from "./Metrics.ts"
+import { apart, number, several } from "./Numbers.ts"
 import * as Summary from "./Summary.ts"
 
 /** So many metrics have a line. */
 const mostLines = 1000
 const sparkColumns = 16
+const gap = 2
+const leastName = 12
 
 /**
  * The text, `columns` wide at most.
@@ -36,14 +38,19 @@ export const text = (
   const progress = Summary.progress(live, options.now, options.total)
   Summary.draw(frame, { left: 0, top: 0, width: columns, height: 2 }, live, progress)
   const names = shown.names.slice(0, mostLines)
-  const rows = names.flatMap((name) => {
+  const all = names.flatMap((name) => {
     const found = find(live, name)
-    return found === undefined ? [] : [[name === "" ? "(empty)" : Text.label(name), ...cells(found.series)]]
+    return found === undefined ? [] : [{ name: name === "" ? "(empty)" : Text.label(name), ...told(found.series) }]
   })
   const head = ["metric", "last", "min", "max", ""]
+  const longest = Math.max(6, ...all.map(({ name }) => Text.width(name)))
+  // What many digits take is left by names that are cut, but so much of each stays.
+  const taken = Math.min(leastName, longest) + Math.max(0, ...all.map(({ deviation }) => deviation.length))
+  const room = Math.floor((columns - taken - sparkColumns - 4 * gap) / 3)
+  const rows = all.map((one) => [one.name, ...cells(one, room)])
   const widths = [1, 2, 3].map((nth) => Math.max(...[head, ...rows].map((row) => Text.width(row[nth] ?? ""))))
-  const rest = widths.reduce((sum, width) => sum + width + 2, sparkColumns + 2)
-  const first = Math.max(8, Math.min(columns - rest, Math.max(6, ...rows.map(([name = ""]) => Text.width(name)))))
+  const rest = widths.reduce((sum, width) => sum + width + gap, sparkColumns + gap)
+  const first = Math.max(8, Math.min(columns - rest, longest))
   const line = ([name = "", ...more]: ReadonlyArray<string>): string => {
     const label = Text.fit(name, first)
     const numbers = widths.map((width, nth) => `  ${(more[nth] ?? "").padStart(width)}`).join("")
@@ -65,23 +72,38 @@ export const text = (
   ].map((each) => `${each}\n`).join("")
 }
 
-const cells = (series: Series): ReadonlyArray<string> => {
-  const { across, last, lastSpread, spread, values } = series
-  const bins = across === "ranks" && spread !== undefined ? spread : values
-  let [low, high] = [Infinity, -Infinity]
-  for (let bin = 0; bin < bins.length; bin++) {
-    if (bins.count[bin] === 0) continue
-    low = Math.min(low, bins.low[bin]!)
-    high = Math.max(high, bins.high[bin]!)
-  }
-  const latest = across === "ranks" && lastSpread !== undefined
-    ? `${number(lastSpread.mean)}${lastSpread.std > 0 ? ` ±${number(lastSpread.std)}` : ""}`
-    : number(last)
-  return [latest, low <= high ? number(low) : "-", low <= high ? number(high) : "-", spark(series)]
+/** What a line says of a metric. */
+interface Told {
+  readonly latest: number
+  readonly deviation: string
+  readonly range: { readonly low: number; readonly high: number } | undefined
+  readonly spark: string
 }
 
-const spark = ({ across, spread, values }: Series): string => {
-  const bins = across === "ranks" && spread !== undefined ? spread : values
+const told = (series: Series): Told => {
+  const { across, last, lastSpread } = series
+  const spread = across === "ranks" ? lastSpread : undefined
+  return {
+    latest: spread === undefined ? last : spread.mean,
+    deviation: spread === undefined || !(spread.std > 0) ? "" : ` ±${number(spread.std)}`,
+    range: extremes(main(series)),
+    spark: spark(series)
+  }
+}
+
+const cells = ({ deviation, latest, range, spark }: Told, room: number): ReadonlyArray<string> => {
+  const text = (value: number): string =>
+    range === undefined ? number(value) : apart(value, range.high - range.low, room)
+  return [
+    text(latest) + deviation,
+    range === undefined ? "-" : text(range.low),
+    range === undefined ? "-" : text(range.high),
+    spark
+  ]
+}
+
+const spark = (series: Series): string => {
+  const bins = main(series)
   const extent = Decimate.extent(bins, "step")
   const x = extent === undefined ? undefined : Axis.range(extent.from, extent.to)
   if (x === undefined) return ""

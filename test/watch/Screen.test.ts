@@ -171,6 +171,30 @@ describe("Numbers", () => {
     }))
   })
 
+  it("gives a number the digits that tell it from others, and no more than there is room for", () => {
+    const apart = ([value, range]: readonly [number, number]): string => Numbers.apart(value, range)
+    assert.deepStrictEqual(
+      ([[1e9 + 0.2, 0.2], [40.212345e9, 3e9], [1234567.8, 2000], [12345.6, 20], [3.0001e-7, 1e-11], [5, 0]] as const)
+        .map(apart),
+      ["1000000000.2", "40.21G", "1234568", "12345.6", "3.0001e-7", "5"]
+    )
+    assert.strictEqual(Numbers.apart(1e9 + 0.2, 0.2, 8), "1G")
+    fc.assert(fc.property(fc.double(), fc.double(), fc.integer({ min: 10, max: 40 }), (value, range, room) => {
+      assert.isAtMost(Numbers.apart(value, range, room).length, Math.min(room, 20))
+      assert.isAtMost(Numbers.apart(value, 0).length, 10)
+    }))
+    // Halves of a range are told apart wherever a double can.
+    fc.assert(fc.property(
+      fc.double({ min: 1e-3, max: 1e6, noNaN: true }),
+      fc.double({ min: 1e-9, max: 1, noNaN: true }),
+      (low, share) => {
+        const [middle, high] = [low * (1 + share / 2), low * (1 + share)]
+        const said = [low, middle, high].map((value) => Numbers.apart(value, high - low))
+        assert.strictEqual(new Set(said).size, 3)
+      }
+    ))
+  })
+
   it("counts one thing as one", () => {
     assert.deepStrictEqual(
       [0, 1, 2, 20_000].map((many) => Numbers.several(many, "metric")),

@@ -10,6 +10,7 @@ import * as App from "../../src/watch/App.ts"
 import * as Chart from "../../src/watch/Chart.ts"
 import * as Frame from "../../src/watch/Frame.ts"
 import * as Metrics from "../../src/watch/Metrics.ts"
+import * as Once from "../../src/watch/Once.ts"
 import * as Summary from "../../src/watch/Summary.ts"
 import * as View from "../../src/watch/View.ts"
 import { temporary } from "../support/directory.ts"
@@ -180,6 +181,17 @@ describe("Chart", () => {
       assert.include(chart(nothing, "x"), "no finite values")
     }).pipe(Effect.scoped))
 
+  it.live("says the latest value with as many digits as it takes to tell it from others, where there is room", () =>
+    Effect.gen(function*() {
+      const close = yield* read(values([1e9 + 0.2, 1e9 + 0.4, 1e9 + 0.3]))
+      assert.match(chart(close, "x"), /^x +1000000000\.3\n/)
+      assert.match(chart(close, "x", { log: true }), /^x +1000000000\.3\n/)
+      assert.match(chart(yield* read(values([1e9, 7e9, 3e9])), "x"), /^x +3G\n/)
+      assert.match(chart(yield* read(values([0.71234, 0.71239])), "x"), /^x +0\.71239\n/)
+      assert.match(chart(yield* read(values([1, 2, 1.23456789])), "x"), /^x +1\.235\n/)
+      assert.match(chart(yield* read(values([1e9 + 0.2, "NaN"])), "x"), /^x +NaN\n/)
+    }).pipe(Effect.scoped))
+
   it.live("breaks the line where a value was not finite", () =>
     Effect.gen(function*() {
       const live = yield* read(
@@ -258,5 +270,37 @@ describe("Summary", () => {
       assert.match(shown(live), /records …/)
       while (yield* live.poll);
       assert.match(shown(live), /records 20,000/)
+    }).pipe(Effect.scoped))
+})
+
+describe("Once", () => {
+  const text = (live: Live.Live, columns: number): string =>
+    Once.text(live, Metrics.selector()(live, { group: undefined, pattern: "", typed: undefined }), {
+      columns,
+      now: 1_795_446_000,
+      total: undefined
+    })
+
+  it.live("tells values apart by their digits, and keeps to its width", () =>
+    Effect.gen(function*() {
+      const close = [0.2, 0.4, 0.3].map((x, nth) =>
+        recordLine(
+          nth + 1,
+          nth,
+          1000 + nth,
+          0,
+          JSON.stringify({ x: 1e9 + x, y: nth, [`long/${"name".repeat(9)}`]: nth })
+        )
+      ).join("")
+      const live = yield* read(close)
+      for (const columns of [80, 100, 200]) {
+        const lines = text(live, columns).split("\n")
+        assert.match(lines.join("\n"), /^x +1000000000\.3 +1000000000\.2 +1000000000\.4 /m)
+        assert.match(lines.join("\n"), /^y +2 +0 +2 /m)
+        assert.isAtMost(Math.max(...lines.map((line) => line.length)), columns)
+      }
+      const tiny = yield* read(values([-1 - 2 ** -52, -1, 1e15 + 2, 1e15 + 4].map((x, nth) => nth < 2 ? x : -1)))
+      assert.match(text(tiny, 120), /^x +-1 +-1\.0000000000000002 +-1 /m)
+      assert.isAtMost(Math.max(...text(tiny, 80).split("\n").map((line) => line.length)), 80)
     }).pipe(Effect.scoped))
 })
