@@ -13,6 +13,7 @@ import * as Text from "../artifact/tplot/Text.ts"
 import * as Decimate from "../view/Decimate.ts"
 import type { Series } from "../view/Series.ts"
 import * as Smooth from "../view/Smooth.ts"
+import * as Decades from "./Decades.ts"
 import * as Frame from "./Frame.ts"
 import * as Metrics from "./Metrics.ts"
 import { apart, number } from "./Numbers.ts"
@@ -163,18 +164,22 @@ export const draw = (frame: Frame.Frame, box: Frame.Box, chart: Chart): void => 
     Frame.write(frame, top + 1 + Math.floor(rows / 2), left + 2, nothing, Frame.styles.grey, width - 2)
     return
   }
-  const ticks = known(`y ${y.low} ${y.high} ${y.constant} ${rows}`, () =>
-    Axis.ticks(y, {
-      ideal: Math.max(2, Math.round(rows / 2.8)),
-      most: Math.max(2, Math.ceil(rows / 2)),
-      offset: true,
-      // Labels in rows side by side crowd each other, and look unevenly spaced.
-      fits: ({ values }) =>
-        values.every((value, nth) =>
-          nth === 0 || tickRow(y, values[nth - 1]!, rows) - tickRow(y, value, rows) >= (rows < 5 ? 1 : 2)
-        )
-    }))
-  const labels = chart.options.log ? ticks.values.map((value) => number(10 ** value)) : ticks.labels
+  const { log } = chart.options
+  const ticks = known(
+    `${log ? "log" : "y"} ${y.low} ${y.high} ${y.constant} ${rows}`,
+    () =>
+      (log ? Decades : Axis).ticks(y, {
+        ideal: Math.max(2, Math.round(rows / 2.8)),
+        most: Math.max(2, Math.ceil(rows / 2)),
+        offset: true,
+        // Labels in rows side by side crowd each other, and look unevenly spaced.
+        fits: ({ values }) =>
+          values.every((value, nth) =>
+            nth === 0 || tickRow(y, values[nth - 1]!, rows) - tickRow(y, value, rows) >= (rows < 5 ? 1 : 2)
+          )
+      })
+  )
+  const { labels } = ticks
   const longest = Math.max(0, ...labels.map(Text.width))
   const gutter = longest + 1 + leastColumns > width ? 0 : longest
   const columns = width - gutter - 1

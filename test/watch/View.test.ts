@@ -8,6 +8,7 @@ import { recordLine } from "../../src/RunLog.ts"
 import * as Live from "../../src/view/Live.ts"
 import * as App from "../../src/watch/App.ts"
 import * as Chart from "../../src/watch/Chart.ts"
+import * as Decades from "../../src/watch/Decades.ts"
 import * as Frame from "../../src/watch/Frame.ts"
 import * as Metrics from "../../src/watch/Metrics.ts"
 import * as Once from "../../src/watch/Once.ts"
@@ -43,12 +44,13 @@ const chart = (
   live: Live.Live,
   key: string,
   more: Partial<Chart.Options> = {},
-  window?: Chart.Chart["window"]
+  window?: Chart.Chart["window"],
+  height = 12
 ): string => {
   const series = live.store.series.get(key)
   assert.isDefined(series)
-  const frame = Frame.make(60, 12)
-  Chart.draw(frame, { left: 0, top: 0, width: 60, height: 12 }, {
+  const frame = Frame.make(60, height)
+  Chart.draw(frame, { left: 0, top: 0, width: 60, height }, {
     title: key,
     series,
     options: { ...options, ...more },
@@ -179,6 +181,44 @@ describe("Chart", () => {
       assert.include(chart(none, "x", { log: true }), "nothing above 0")
       const nothing = yield* read(values(["NaN", "Infinity"]))
       assert.include(chart(nothing, "x"), "no finite values")
+    }).pipe(Effect.scoped))
+
+  it.live("marks whole decades on a logarithmic scale, and round numbers where there are fewer than two", () =>
+    Effect.gen(function*() {
+      const marks = (all: ReadonlyArray<number>, height = 12) =>
+        Effect.map(read(values(all)), (live) => {
+          const text = chart(live, "x", { log: true }, undefined, height)
+          return text.split("\n").flatMap((row) => /([^ ]+)┤/.exec(row)?.[1] ?? [])
+        })
+      assert.deepStrictEqual(yield* marks([1, 0.1, 0.0003]), ["1", "0.1", "0.01", "0.001"])
+      assert.deepStrictEqual(yield* marks([3e-8, 1, 2e8], 24), [
+        "100M",
+        "1M",
+        "10,000",
+        "100",
+        "1",
+        "0.01",
+        "0.0001",
+        "1e-6"
+      ])
+      assert.deepStrictEqual(yield* marks([0.11, 9.9], 24), ["5", "2", "1", "0.5", "0.2"])
+      assert.deepStrictEqual(yield* marks([0.22, 0.29]), ["0.28", "0.26", "0.24"])
+      assert.deepStrictEqual(yield* marks([0.5, 1.5], 24), ["1.4", "1.2", "1.0", "0.8", "0.6"])
+      assert.deepStrictEqual(yield* marks([0.5, 0.5]), ["0.5"])
+      fc.assert(fc.property(
+        fc.double({ min: -300, max: 270, noNaN: true }),
+        fc.double({ min: 2, max: 30, noNaN: true }),
+        fc.integer({ min: 2, max: 20 }),
+        (low, span, most) => {
+          const { labels, values } = Decades.ticks(
+            { low, high: low + span, constant: undefined },
+            { ideal: Math.max(2, most - 3), most }
+          )
+          assert.isTrue(values.length >= 2 && values.length <= most && values.every(Number.isInteger))
+          assert.strictEqual(new Set(labels).size, values.length)
+          for (const label of labels) assert.match(label, /^(10{0,2}(,000|[MGT])?|0\.0{0,3}1|1e-?\d+)$/)
+        }
+      ))
     }).pipe(Effect.scoped))
 
   it.live("says the latest value with as many digits as it takes to tell it from others, where there is room", () =>
