@@ -8,14 +8,14 @@ import * as Decimate from "../view/Decimate.ts"
 import type { Live } from "../view/Live.ts"
 import { table } from "../view/Ranks.ts"
 import type { Series } from "../view/Series.ts"
-import { mean, std } from "../view/Series.ts"
 import type { Context, State } from "./App.ts"
 import * as Chart from "./Chart.ts"
 import * as Frame from "./Frame.ts"
 import * as Layout from "./Layout.ts"
+import * as Legend from "./Legend.ts"
 import type { Shown } from "./Metrics.ts"
 import { find } from "./Metrics.ts"
-import { count, duration, number, several } from "./Numbers.ts"
+import { count, several } from "./Numbers.ts"
 import * as Summary from "./Summary.ts"
 
 const { styles } = Frame
@@ -195,70 +195,13 @@ const detail = (frame: Frame.Frame, box: Frame.Box, input: Input): void => {
     window: state.window ?? Chart.extentOf(found.series, options),
     cursor: state.cursor
   })
-  const lines = state.cursor === undefined ? legend(series, state) : values(series, options, state.cursor, box.width)
+  if (told === 0) return
+  const lines = state.cursor === undefined
+    ? Legend.colors(series, state, box.width)
+    : Legend.cursor(series, options, state.cursor, box.width, told)
   for (const [nth, line] of lines.slice(0, told).entries()) {
     Frame.write(frame, box.top + box.height - told + nth, box.left, line, styles.plain, box.width)
   }
-}
-
-/** What the colours mean. */
-const legend = ({ across, spread, values }: Series, { band, smoothing }: State): ReadonlyArray<string> => {
-  const what = [
-    across === "ranks" ? "blue: rank 0" : across === "chains" ? "blue: mean of the chains" : "blue: value",
-    ...(across === "ranks" ? ["yellow: mean of the ranks"] : []),
-    ...(across === undefined || band === "off"
-      ? []
-      : [`grey: ${band === "std" ? "mean ± std" : "min..max"} of the ${across}`]),
-    ...(smoothing > 0 ? [`magenta: smoothed by ${smoothing}`] : [])
-  ]
-  const total = Math.max(values.total, spread?.total ?? 0)
-  return [what.join("   "), `${several(total, "point")}   ←/→ cursor   +/- zoom   0 all`]
-}
-
-/** What there is at an x: of several points their range. */
-const values = (
-  { across, spread, values }: Series,
-  options: Chart.Options,
-  cursor: number,
-  width: number
-): ReadonlyArray<string> => {
-  const parts: Array<string> = []
-  const own = Decimate.nearest(values, options.axis, cursor, options.origin)
-  const place = own === undefined || spread === undefined || values.length > 0
-    ? { bins: values, bin: own }
-    : { bins: spread, bin: Decimate.nearest(spread, options.axis, cursor, options.origin) }
-  const { bin, bins } = place
-  if (bin !== undefined) {
-    const points = bins.count[bin]! + bins.gaps[bin]!
-    const [from, to] = [bins.stepLow[bin]!, bins.stepHigh[bin]!]
-    parts.push(`step ${from === to ? count(from) : `${count(from)}..${count(to)}`}`)
-    parts.push(`after ${duration(bins.timeLow[bin]! - options.origin)}`)
-    if (points > 1) parts.push(`${count(points)} points`)
-    const low = bins.low[bin]!
-    const shown = bins.count[bin] === 0
-      ? "not finite"
-      : bins.count[bin] === 1
-      ? exact(low)
-      : `${number(low)}..${number(bins.high[bin]!)}, mean ${number(mean(bins, bin))}`
-    parts.push(`${across === "ranks" ? "rank 0" : across === "chains" ? "mean" : "value"} ${shown}`)
-    if (bins.gaps[bin]! > 0 && bins.count[bin]! > 0) parts.push(`${count(bins.gaps[bin]!)} not finite`)
-  }
-  const all = spread === undefined ? undefined : Decimate.nearest(spread, options.axis, cursor, options.origin)
-  const second: Array<string> = []
-  if (spread !== undefined && all !== undefined && spread.count[all]! > 0) {
-    const at = (rank: number): string => rank < 0 ? "" : ` (rank ${rank})`
-    second.push(`${across ?? ""}: mean ${number(mean(spread, all))} ± ${number(std(spread, all))}`)
-    second.push(`min ${number(spread.low[all]!)}${at(spread.argLow[all]!)}`)
-    second.push(`max ${number(spread.high[all]!)}${at(spread.argHigh[all]!)}`)
-  }
-  if (second.length > 0) return [parts.join("   "), second.join("   ")]
-  const fitting = parts.findLastIndex((_, nth) => Text.width(parts.slice(0, nth + 1).join("   ")) <= width) + 1
-  return [parts.slice(0, fitting).join("   "), parts.slice(fitting).join("   ")]
-}
-
-const exact = (value: number): string => {
-  const text = String(value)
-  return text.length <= 14 ? text : value.toPrecision(9)
 }
 
 // -----------------------------------------------------------------------------

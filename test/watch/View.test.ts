@@ -4,12 +4,13 @@ import * as fc from "fast-check"
 import * as Path from "node:path"
 import * as Outbox from "../../src/Outbox.ts"
 import * as RunDirectory from "../../src/RunDirectory.ts"
-import { recordLine } from "../../src/RunLog.ts"
+import { recordLine, statisticsLine } from "../../src/RunLog.ts"
 import * as Live from "../../src/view/Live.ts"
 import * as App from "../../src/watch/App.ts"
 import * as Chart from "../../src/watch/Chart.ts"
 import * as Decades from "../../src/watch/Decades.ts"
 import * as Frame from "../../src/watch/Frame.ts"
+import * as Layout from "../../src/watch/Layout.ts"
 import * as Metrics from "../../src/watch/Metrics.ts"
 import * as Once from "../../src/watch/Once.ts"
 import * as Summary from "../../src/watch/Summary.ts"
@@ -151,6 +152,72 @@ describe("View", () => {
       const text = Frame.toText(screen(live, state))
       assert.include(text, "step 2,000   after 3:19   rank 0 0.005")
       assert.include(text, "ranks: mean 0.005 ± 0.0005   min 0.0045 (rank 1)   max 0.006 (rank 0)")
+    }).pipe(Effect.scoped))
+
+  it.live("says whole parts under a zoomed chart, at any width", () =>
+    Effect.gen(function*() {
+      // So many records that several are under the cursor.
+      const live = yield* read(steps(1, 40_000))
+      const lines = (more: Partial<App.State>): ReadonlyArray<string> => {
+        const state = { ...App.initial(80, 24), view: "detail", selected: "train/loss", ...more } as const
+        const { main } = Layout.make(state, 3, true)
+        const rows = Frame.toText(screen(live, state)).split("\n").slice(main.top, main.top + main.height)
+        return rows.slice(-2).map((row) => row.slice(0, main.width).trimEnd())
+      }
+      for (
+        const [columns, rows, ranks] of [[80, 24, false], [120, 40, true], [120, 40, false], [46, 20, false]] as const
+      ) {
+        for (const smoothing of [0, 0.6]) {
+          for (const band of ["std", "range", "off"] as const) {
+            const colors = lines({ columns, rows, ranks, smoothing, band })
+            assert.match(colors[0] ?? "", /^blue: rank 0 {2,3}yellow: mean( of the ranks)?( {2,3}|$)/)
+            assert.notMatch(colors.join("\n"), /…/)
+          }
+        }
+        for (const cursor of [10, 123_450, 399_990]) {
+          const [own = "", all = ""] = lines({ columns, rows, ranks, cursor })
+          assert.match(own, /^step [\d,.]+ {2,3}/)
+          assert.match(own, / {2,3}rank 0 [\d.e-]+( |$)/)
+          assert.match(all, /^(ranks: )?mean [\d.e-]+( ± [\d.e-]+)? /)
+          assert.match(all, / min [\d.e-]+ \((rank )?\d\) {2,3}max [\d.e-]+ \((rank )?\d\)$/)
+          assert.notMatch(own + all, /…/)
+        }
+      }
+      // Numbers of many digits, of ranks of many digits, are no reason to leave out who stands out.
+      const long = yield* read(
+        recordLine(1, 1, 1, 0, "{\"x\":0.0003882}") + statisticsLine({
+          seq: 1,
+          step: 1,
+          timestamp: 1,
+          rank: 0,
+          statistics: {
+            values: {
+              "x/mean": 0.0003882,
+              "x/std": 4.77e-5,
+              "x/min": 0.0002824,
+              "x/max": 0.001675,
+              "x/argmin": 112,
+              "x/argmax": 107
+            },
+            count: 128,
+            expected: 128
+          }
+        })
+      )
+      const ranks = { ...App.initial(120, 40), view: "detail", ranks: true, cursor: 1 } as const
+      assert.include(Frame.toText(screen(long, ranks)), "mean 0.0003882  min 0.0002824 (112)  max 0.001675 (107)")
+      assert.include(
+        Frame.toText(screen(long, { ...ranks, columns: 50, ranks: false })),
+        "min 0.0002824 (rank 112)   max 0.001675 (rank 107)"
+      )
+      assert.strictEqual(
+        lines({ smoothing: 0.6 })[0],
+        "blue: rank 0  yellow: mean  grey: mean ± std  magenta: smoothed"
+      )
+      assert.match(
+        lines({ columns: 140, smoothing: 0.6 })[0] ?? "",
+        /grey: mean ± std of the ranks {3}magenta: smoothed by/
+      )
     }).pipe(Effect.scoped))
 
   it.live("tells one metric from several", () =>
