@@ -212,13 +212,22 @@ const cards = (input: Input, charts: ReadonlyMap<Series, string>, format: Format
   ]
 }
 
-const numbers = ({ axis, spread, summary, variable }: Series): string => {
+/** The numbers of what is drawn: a metric's own, or those of its band. */
+const numbers = (series: Series): string => {
+  const { axis, last, summary, variable } = series
   const draws = `${plural(variable.count, "draw")} by ${axis}`
-  if (summary.count === 0) return `No finite values in ${draws}`
+  const band = Curves.bandOf(series, Infinity)
+  const min = band === undefined ? summary.min : band.low.y.reduce(smaller, NaN)
+  const max = band === undefined ? summary.max : band.high.y.reduce(larger, NaN)
+  if (Number.isNaN(min) || Number.isNaN(max)) return `No finite values in ${draws}`
   const shown = (value: number): string => number(value, summary.std)
-  return `Latest ${shown(summary.latest)}, from ${shown(summary.min)} to ${shown(summary.max)}, ${draws}` +
-    (spread === undefined ? "" : `; mean and range across ${spread}`)
+  return `Latest ${shown(last?.y ?? NaN)}, from ${shown(min)} to ${shown(max)}, ${draws}` +
+    (band === undefined ? "" : `; mean and range across ${band.across}`)
 }
+
+/** Gaps are NaN. */
+const smaller = (a: number, b: number): number => a <= b || Number.isNaN(b) ? a : b
+const larger = (a: number, b: number): number => a >= b || Number.isNaN(b) ? a : b
 
 const described = (series: Series): string => `${series.variable.key.slice(0, 120)}. ${numbers(series)}`
 

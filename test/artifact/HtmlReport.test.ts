@@ -184,6 +184,53 @@ describe("report.html", () => {
       assert.deepStrictEqual([spread.mean[3], spread.low[3], spread.high[3], spread.std[3]], [1.5, 1, 2.5, 0.125])
     }))
 
+  it.effect("has the last value of every metric as it is, however its curve is thinned", () =>
+    Effect.gen(function*() {
+      const { curves } = dataOf(HtmlReport.render(yield* inputOf(training), assets))
+      assert.deepStrictEqual(
+        [curves["0"], curves["1"], curves["2"]].map((curve) => [curve?.key, curve?.last?.x, curve?.last?.y]),
+        ["train/loss", "train/noise", "eval/accuracy"].map((key) => {
+          const x = training.findLastIndex((record) => typeof record[key] === "number")
+          return [key, x, training[x]?.[key]]
+        })
+      )
+      const rows = Array.from({ length: 5000 }, (_, n): Row => ({
+        seq: n + 1,
+        step: 10 * n,
+        timestamp: n,
+        rank: 0,
+        metrics: { loss: n, vector: [[n], [n + 2]], diverged: n < 4999 ? n : NaN },
+        statistics: n < 4900
+          ? {
+            values: { "loss/mean": 2 * n, "loss/min": n, "loss/max": 4 * n, "loss/std": 0.5 },
+            count: 8,
+            expected: 8
+          }
+          : undefined
+      }))
+      const last = new Map(
+        Object.values(dataOf(HtmlReport.render(yield* inputOfRows(rows), assets)).curves).map((
+          one
+        ) => [one.key, one.last])
+      )
+      assert.deepStrictEqual(last.get("loss"), { x: 48_990, y: 9798, spread: { std: 0.5, low: 4899, high: 19_596 } })
+      assert.deepStrictEqual(last.get("vector"), { x: 49_990, y: 5000, spread: { std: 1, low: 4999, high: 5001 } })
+      assert.deepStrictEqual(last.get("diverged"), { x: 49_990, y: "NaN", spread: null })
+    }))
+
+  it.effect("says the numbers of what is drawn: of a metric with statistics those across ranks", () =>
+    Effect.gen(function*() {
+      const report = own(HtmlReport.render(yield* inputOfRows(rankRows), assets))
+      const captions = Array.from(report.matchAll(/<p class="meta">([^<]+)<\/p>/g), ([, text]) => text)
+      assert.include(captions, "Latest 0.15, from -0.35 to 4, 400 draws by step; mean and range across ranks")
+      assert.include(captions, "Latest 399, from 0 to 399, 400 draws by step")
+      // The table has those of rank 0, and says so.
+      assert.match(report, /train\/loss<\/code><\/a><\/th><td class="number">-0\.1</)
+      assert.include(report, "Values are rank 0's own, not those of all ranks.")
+      const alone = own(HtmlReport.render(yield* inputOf(training), assets))
+      assert.notInclude(alone, "rank 0")
+    }))
+
   it.effect("stays below 3 MB for any number of metrics of any length, and counts what it leaves out", () =>
     Effect.gen(function*() {
       const longest = "<".repeat(300)
@@ -337,6 +384,30 @@ describe("report.html in a browser", () => {
       yield* doing(() => page.getByLabel("Metrics").fill(""))
       yield* doing(() => page.getByRole("button", { name: "Values of other" }).click())
       yield* doing(() => page.locator("dialog td").first().waitFor())
+      assert.deepStrictEqual(complaints, [])
+    })))
+
+  it.live("a chart says the run's last value where nothing is pointed at, thinned or with a band", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const rows = Array.from({ length: 5000 }, (_, n): Row => ({
+        seq: n + 1,
+        step: n + 1,
+        timestamp: n,
+        rank: 0,
+        metrics: { a: n % 300, b: n },
+        statistics: {
+          values: { "b/mean": n % 700, "b/min": n % 700 - 1, "b/max": n % 700 + 2, "b/std": 0.25 },
+          count: 8,
+          expected: 8
+        }
+      }))
+      const { complaints, page } = yield* opened(yield* inputOfRows(rows))
+      const readout = (nth: number, expected: RegExp) =>
+        doing(() => live(page, nth).locator(".readout").filter({ hasText: expected }).waitFor({ timeout: 10_000 }))
+      yield* readout(1, /^199 *step 5,000/)
+      yield* readout(2, /^99 +98 … 101 *step 5,000/)
+      yield* doing(() => page.getByLabel("Band").selectOption("std"))
+      yield* readout(2, /^99 +± 0\.25 *step 5,000/)
       assert.deepStrictEqual(complaints, [])
     })))
 

@@ -60,6 +60,7 @@ const series = (key: string, ys: ReadonlyArray<number>, more: Partial<Series.Ser
   std: undefined,
   histograms: { raw: histogram(ys), mean: undefined, min: undefined, max: undefined, std: undefined },
   ridges: undefined,
+  last: undefined,
   summary: { latest: 0, mean: 0, min: 0, max: 0, std: 0, count: ys.length, nonFinite: 0 },
   ...more
 })

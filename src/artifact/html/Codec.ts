@@ -19,8 +19,16 @@ export interface Line {
 }
 
 /**
- * What is drawn of one metric: its own values, or what ranks or chains had. `last` is the run's last value where its
- * place is known.
+ * A number, also one that JSON has no word for.
+ *
+ * @category models
+ * @since 0.5.1
+ */
+export type Value = number | "NaN" | "Infinity" | "-Infinity"
+
+/**
+ * What is drawn of one metric: its own values, or what ranks or chains had. `last` is the run's last value as it is,
+ * which no point of a thinned line need be; of a band the last mean, and what belongs to it.
  *
  * @category models
  * @since 0.5.0
@@ -29,7 +37,11 @@ export interface Curve {
   readonly key: string
   readonly axis: "step" | "draw"
   readonly points: number
-  readonly last?: readonly [x: number, y: number | string]
+  readonly last?: {
+    readonly x: number
+    readonly y: Value
+    readonly spread: { readonly std: Value; readonly low: Value; readonly high: Value } | null
+  }
   readonly values?: Line
   readonly trend?: Line
   readonly band?: {

@@ -7,8 +7,8 @@
  *
  * @since 0.5.0
  */
-import type { Points, Series } from "../Series.ts"
-import { type Curve, pack } from "./Codec.ts"
+import type { Last, Points, Series } from "../Series.ts"
+import { type Curve, pack, type Value } from "./Codec.ts"
 import { json } from "./Html.ts"
 import * as Thin from "./Thin.ts"
 
@@ -107,7 +107,7 @@ export const encode = (all: ReadonlyArray<Series>, size: number): Encoded => {
   for (const [nth, series] of all.entries()) {
     const name = JSON.stringify(series.variable.key.slice(0, 200).toWellFormed())
     const perStretch = isBanded(series) ? placeSize + 4 * valueSize : 2 * (placeSize + valueSize)
-    const wanted = Math.floor((left / (all.length - nth) - 2 * name.length - 200) / perStretch)
+    const wanted = Math.floor((left / (all.length - nth) - 2 * name.length - 300) / perStretch)
     let stretches = Math.max(fewestStretches, Math.min(mostStretches, wanted))
     for (; stretches >= fewestStretches; stretches = Math.floor(stretches / 2)) {
       const known = places.size
@@ -136,8 +136,9 @@ const isBanded = ({ mean, spread }: Series): boolean => spread !== undefined && 
 
 /** Built as text: numbers are rounded as they are written. */
 const curveOf = (series: Series, name: string, stretches: number, place: (x: Float64Array) => number): string => {
-  const { axis, raw, summary, trend, variable } = series
+  const { axis, last, raw, trend, variable } = series
   const parts = [`"key":${name}`, `"axis":"${axis}"`, `"points":${variable.count}`]
+  if (last !== undefined) parts.push(`"last":${JSON.stringify(lastOf(last))}`)
   const band = bandOf(series, stretches)
   if (band !== undefined) {
     const { across, high, low, mean, std } = band
@@ -150,16 +151,19 @@ const curveOf = (series: Series, name: string, stretches: number, place: (x: Flo
   const shown = Thin.extremes(raw, stretches)
   parts.push(`"values":{"x":${place(shown.x)},"y":${values(shown)}}`)
   if (trend !== undefined) parts.push(`"trend":{"x":${place(trend.x)},"y":${values(trend)}}`)
-  // Of a thinned curve the last point need not be the run's last.
-  const last = raw.x.at(-1)
-  if (last !== undefined && raw.x.length >= variable.count && variable.chains === 0) {
-    const value: NonNullable<Curve["last"]>[1] = Number.isFinite(summary.latest)
-      ? summary.latest
-      : String(summary.latest)
-    parts.push(`"last":${JSON.stringify([last, value])}`)
-  }
   return `{${parts.join()}}`
 }
+
+const lastOf = ({ spread, x, y }: Last): NonNullable<Curve["last"]> => ({
+  x,
+  y: valueOf(y),
+  spread: spread === undefined
+    ? null
+    : { std: valueOf(spread.std), low: valueOf(spread.min), high: valueOf(spread.max) }
+})
+
+const valueOf = (value: number): Value =>
+  Number.isFinite(value) ? value : Number.isNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity"
 
 /** With six digits, and as many more as it takes to see a thousandth of their range. */
 const values = ({ y }: Points): string => {

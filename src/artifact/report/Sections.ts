@@ -155,6 +155,9 @@ export const overview = (
   }
   return [
     ...lines,
+    ...(all.some(({ spread }) => spread === "ranks")
+      ? paragraph("Values are rank 0's own, not those of all ranks.")
+      : []),
     ...left(
       format,
       renamed.length - maxRows,

@@ -8,7 +8,7 @@ import * as Columns from "../../Columns.ts"
 import * as Moments from "../../Moments.ts"
 import * as Bins from "./Bins.ts"
 import * as Chains from "./Chains.ts"
-import type { Histogram, Points, Series, Summary } from "./Model.ts"
+import type { Histogram, Last, Points, Series, Summary } from "./Model.ts"
 import * as Stretches from "./Stretches.ts"
 
 /** How many stretches a trend has, and how many values a series needs to have one. */
@@ -41,6 +41,8 @@ interface Member {
   readonly moments: Moments.Accumulator
   readonly picture: Picture | undefined
   latest: number
+  latestX: number
+  lastSpread: Last | undefined
   infinite: number
 }
 
@@ -110,6 +112,8 @@ export const open = (group: Census.Group, settings: Settings): Gathering => {
         ? openPicture(variable, statistics, { stretches, draws, numChains, exact: dropped === 0 })
         : undefined,
       latest: NaN,
+      latestX: NaN,
+      lastSpread: undefined,
       infinite: 0
     })
   }
@@ -233,6 +237,23 @@ export const add = (self: Gathering, batch: Columns.Batch): void => {
       const values = source === undefined ? undefined : batch.columns.get(source)
       if (values !== undefined) Stretches.addLine(line, values, pieces, histogram)
     }
+    const named = (name: SpreadName): Float64Array | undefined => {
+      const source = spread.lines.find((line) => line.name === name)?.source
+      return source === undefined ? undefined : batch.columns.get(source)
+    }
+    member.lastSpread = lastOf(named, x) ?? member.lastSpread
+  }
+}
+
+/** The last mean there is, and what belongs to it. */
+const lastOf = (named: (name: SpreadName) => Float64Array | undefined, x: Float64Array): Last | undefined => {
+  const mean = named("mean")
+  const i = mean?.findLastIndex((value) => value === value) ?? -1
+  const y = mean?.[i]
+  return y === undefined ? undefined : {
+    x: x[i]!,
+    y,
+    spread: { std: named("std")?.[i] ?? 0, min: named("min")?.[i] ?? y, max: named("max")?.[i] ?? y }
   }
 }
 
@@ -249,6 +270,7 @@ const addScalar = (
     const value = column[i]!
     if (!member.everywhere && value !== value) continue
     member.latest = value
+    member.latestX = x[i]!
     break
   }
   if (member.picture !== undefined) Stretches.addRaw(member.picture.raw, column, x, pieces, member.picture.histogram)
@@ -272,6 +294,7 @@ const addVector = (
   for (const { histogram, line, name } of picture.spread?.lines ?? []) {
     Stretches.addLine(line, across[name], pieces, histogram)
   }
+  member.lastSpread = lastOf((name) => across[name], x) ?? member.lastSpread
   for (const value of column) if (value - value === 0) Bins.add(picture.histogram, value)
   if (picture.ridges !== undefined) Chains.add(picture.ridges, column, batch, x)
 }
@@ -333,9 +356,13 @@ const finishMember = (self: Gathering, member: Member, centre: Float64Array): Se
       std: histogram("std")
     },
     ridges: picture?.ridges === undefined ? undefined : Chains.finish(picture.ridges, self.axis),
+    last: picture === undefined ? undefined : member.lastSpread ?? ownLast(member),
     summary: summaryOf(self, member)
   }
 }
+
+const ownLast = ({ latest, latestX }: Member): Last | undefined =>
+  Number.isNaN(latestX) ? undefined : { x: latestX, y: latest, spread: undefined }
 
 /**
  * The mean of coarser stretches, where the values are noisy enough to be seen so: a smooth line needs no trend over it.

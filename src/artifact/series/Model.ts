@@ -23,7 +23,7 @@ export const buckets = 800
  *
  * `spread` says across what `mean`, `min`, `max` and `std` were taken: ranks, chains, or nothing (then the four are
  * absent). `raw` are the metric's own values; of a vector metric those of its first chain. `trend` is the mean of
- * coarser stretches, present where `raw` is noisy.
+ * coarser stretches, present where `raw` is noisy. Stretches have no end of their own: `last` is what came last.
  *
  * `drawn` is false for a counter and for a metric beyond the limits of {@link fold}: then `summary` is all there is, and
  * points and histograms are empty.
@@ -45,7 +45,21 @@ export interface Series {
   readonly std: Points | undefined
   readonly histograms: Histograms
   readonly ridges: Ridges | undefined
+  readonly last: Last | undefined
   readonly summary: Summary
+}
+
+/**
+ * What came last, and where on the axis it did: a metric's own value, or the mean of what it was taken across, and its
+ * deviation and range. Without a deviation 0, and without a range the mean, as they are drawn.
+ *
+ * @category models
+ * @since 0.5.1
+ */
+export interface Last {
+  readonly x: number
+  readonly y: number
+  readonly spread: { readonly std: number; readonly min: number; readonly max: number } | undefined
 }
 
 /**

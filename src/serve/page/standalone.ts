@@ -29,15 +29,12 @@ const shownOf = ({ band, key, last, points, trend, values }: Curve): Shown => {
     key,
     points,
     coarse: false,
-    last: last === undefined ? null : { x: last[0], y: valueOf(last[1]), spread: null },
+    last: last ?? null,
     ...line(values),
     smooth: trend === undefined ? null : line(trend),
     band: band === undefined ? null : { ...band, x: places[band.x] ?? [] }
   }
 }
-
-const valueOf = (value: number | string): NonNullable<Shown["last"]>["y"] =>
-  typeof value === "number" ? value : value === "Infinity" || value === "-Infinity" ? value : "NaN"
 
 // What is shown
 
