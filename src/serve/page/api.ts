@@ -76,14 +76,33 @@ export const csvPath = (run: string, keys: ReadonlyArray<string>): string => `cs
 
 export const filePath = (run: string, path: string): string => `file?${query({ run, path })}`
 
-/** Listens until it is told to stop. A lost connection is made again, by the browser itself. */
+/**
+ * Listens until it is told to stop, as long as the page is seen: a browser has six connections to a host, for all its
+ * tabs. A lost connection is made again, by the browser itself; whoever listens anew is told how each run is by now.
+ */
 export const events = (
   ids: ReadonlyArray<string>,
   on: { readonly change: (change: Change) => void; readonly connected: (connected: boolean) => void }
 ): () => void => {
-  const source = new EventSource(`api/events?${query({ run: ids })}`)
-  source.addEventListener("change", (event: MessageEvent<string>) => on.change(JSON.parse(event.data)))
-  source.addEventListener("open", () => on.connected(true))
-  source.addEventListener("error", () => on.connected(false))
-  return () => source.close()
+  let source: EventSource | undefined
+  const stop = (): void => {
+    source?.close()
+    source = undefined
+  }
+  const listen = (): void => {
+    source = new EventSource(`api/events?${query({ run: ids })}`)
+    source.addEventListener("change", (event: MessageEvent<string>) => on.change(JSON.parse(event.data)))
+    source.addEventListener("open", () => on.connected(true))
+    source.addEventListener("error", () => on.connected(false))
+  }
+  const follow = (): void => {
+    if (document.visibilityState === "hidden") stop()
+    else if (source === undefined) listen()
+  }
+  document.addEventListener("visibilitychange", follow)
+  follow()
+  return () => {
+    document.removeEventListener("visibilitychange", follow)
+    stop()
+  }
 }

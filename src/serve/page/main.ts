@@ -21,6 +21,8 @@ const problems = new Map<string, string>()
 let listed: ReadonlyArray<Listed> = []
 let stopListening = (): void => {}
 let listening = ""
+/** Runs of which something may have been missed. */
+const doubtful = new Set<string>()
 let tabShown = ""
 let begun = false
 
@@ -187,10 +189,15 @@ const choose = ({ runs: ids }: State): void => {
   if (now === listening) return
   listening = now
   stopListening()
+  doubtful.clear()
   if (ids.length === 0) return
+  let before = false
   stopListening = Api.events(ids, {
     change: changed,
     connected: (is) => {
+      // A server that has forgotten a run meanwhile, or is another one, counts its revisions anew.
+      if (is && before) { for (const id of ids) doubtful.add(id) }
+      before ||= is
       connection.textContent = is ? "live" : "not connected"
       connection.className = is ? "connection live" : "connection"
     }
@@ -199,7 +206,8 @@ const choose = ({ runs: ids }: State): void => {
 
 const changed = (change: Change): void => {
   const run = runs.get(change.run)
-  if (run === undefined || change.revision === run.revision) return
+  const mayBeNew = doubtful.delete(change.run)
+  if (run === undefined || change.revision === run.revision && !mayBeNew) return
   const { metrics, ...facts } = change
   // Metrics that were not there, or how it ended: then there is more to know than what was told.
   const more = metrics !== run.metrics.length || change.state !== run.state || run.read < 1 && change.read === 1
