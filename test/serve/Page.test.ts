@@ -157,7 +157,7 @@ describe("the page", () => {
       yield* until(page, chartOf("system/cpu"), "49")
       yield* doing(() => page.getByRole("tab", { name: "files" }).click())
       const download = page.waitForEvent("download")
-      yield* doing(() => page.getByRole("link", { name: "all records as CSV" }).click())
+      yield* doing(() => page.getByRole("link", { name: "all records as CSV" }).first().click())
       const path = yield* doing(async () => (await download).path())
       assert.match(Fs.readFileSync(path, "utf8"), /^step,timestamp,train\/loss,train\/loss\/mean/)
       assert.deepStrictEqual([...complaints, ...again.complaints], [])

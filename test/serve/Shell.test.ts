@@ -8,7 +8,7 @@ import * as Path from "node:path"
 import type { Browser as Chromium, Page } from "playwright-core"
 import { temporary } from "../support/directory.ts"
 import * as Browser from "./browser.ts"
-import { falling, make, serve } from "./runs.ts"
+import { falling, line, make, serve, statistics } from "./runs.ts"
 
 let browser: Chromium
 
@@ -53,6 +53,14 @@ const listen = (page: Page, selector: string): Effect.Effect<() => Effect.Effect
       })
     `)
   ).pipe(Effect.as(() => doing(() => page.evaluate<Array<string>>("window.said"))))
+
+const ranked = (root: string, name: string, records = 60): string =>
+  make(
+    root,
+    name,
+    Array.from({ length: records }, (_, i) => line(i + 1, { loss: i }) + statistics(i + 1, "loss", i)).join(""),
+    { name }
+  )
 
 describe("the page around its charts", () => {
   shown(
@@ -120,6 +128,66 @@ describe("the page around its charts", () => {
       yield* hide(page, false)
       yield* until(page, loss, "step 60")
       yield* until(page, "main .meta", /\b60 records · step 60\b/)
+    })
+  )
+
+  shown(
+    "an answer that comes late is not shown under another tab",
+    Effect.gen(function*() {
+      const root = yield* temporary
+      make(root, "a", falling(50), { name: "a" })
+      const { port } = yield* serve(root)
+      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=a`)
+      yield* until(page, loss, "step 50")
+      yield* doing(() =>
+        page.route("**/api/report*", async (route) => {
+          await new Promise((resolve) => setTimeout(resolve, 1000))
+          await route.continue()
+        })
+      )
+      yield* doing(() => page.getByRole("tab", { name: "report" }).click())
+      yield* doing(() => page.getByRole("tab", { name: "files" }).click())
+      yield* until(page, "#panel", "metrics.jsonl")
+      yield* Effect.sleep("1500 millis")
+      assert.match(yield* doing(() => page.locator("#panel").innerText()), /metrics\.jsonl/)
+      yield* doing(() => page.getByRole("tab", { name: "report" }).click())
+      yield* until(page, "#panel", "There is no report yet")
+      assert.deepStrictEqual(complaints, [])
+    })
+  )
+
+  shown(
+    "ranks, report and files are those of all runs that are shown, each under its name",
+    Effect.gen(function*() {
+      const root = yield* temporary
+      for (const name of ["one", "two"]) {
+        Fs.writeFileSync(Path.join(ranked(root, name), "report.md"), `# Report of ${name}\n\n| Key |\n| :-- |\n| 1 |\n`)
+      }
+      const { port } = yield* serve(root)
+      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=one&run=two`)
+      yield* until(page, loss, /one.*two/)
+      for (
+        const [tab, expected] of [["ranks", /8 ranks, 60 records/], ["report", /Report of/], [
+          "files",
+          /metrics/
+        ]] as const
+      ) {
+        yield* doing(() => page.getByRole("tab", { name: tab }).click())
+        for (const name of ["one", "two"]) {
+          const part = page.getByRole("region", { name, exact: true })
+          yield* doing(() => part.filter({ hasText: expected }).waitFor({ timeout: 15_000 }))
+          assert.strictEqual(yield* doing(() => part.locator("h3").first().innerText()), name)
+          if (tab === "report") yield* doing(() => part.filter({ hasText: `Report of ${name}` }).waitFor())
+          if (tab === "files") assert.isAbove(yield* doing(() => part.locator(`a[href*="run=${name}"]`).count()), 1)
+        }
+        assert.deepStrictEqual(yield* Browser.accessibility(page), [], tab)
+      }
+      // One run needs no name above it.
+      yield* doing(() => page.getByRole("checkbox", { name: "Show one" }).uncheck())
+      yield* doing(() => page.getByRole("region", { name: "one", exact: true }).waitFor({ state: "detached" }))
+      assert.strictEqual(yield* doing(() => page.locator(".other h3").count()), 0)
+      yield* until(page, "#panel", "metrics.jsonl")
+      assert.deepStrictEqual(complaints, [])
     })
   )
 })

@@ -68,9 +68,10 @@ export const series = ({ axis, fine, keys, range, run, smooth, width }: Wanted, 
 export const filter = (ids: ReadonlyArray<string>, pattern: string): Promise<Filtered> =>
   ask(`api/filter?${query({ run: ids, pattern })}`)
 
-export const ranks = (id: string): Promise<Ranks> => ask(`api/ranks?${query({ run: id })}`)
+export const ranks = (id: string, signal: AbortSignal): Promise<Ranks> => ask(`api/ranks?${query({ run: id })}`, signal)
 
-export const report = (id: string): Promise<Report> => ask(`api/report?${query({ run: id })}`)
+export const report = (id: string, signal: AbortSignal): Promise<Report> =>
+  ask(`api/report?${query({ run: id })}`, signal)
 
 export const csvPath = (run: string, keys: ReadonlyArray<string>): string => `csv?${query({ run, key: keys })}`
 

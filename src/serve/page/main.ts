@@ -7,11 +7,10 @@
 import type { Change, Listed, Run } from "../Api.ts"
 import * as Api from "./api.ts"
 import * as Charts from "./charts.ts"
-import * as Config from "./config.ts"
 import { fill, h, place, swatch } from "./dom.ts"
 import * as Format from "./format.ts"
 import * as Runs from "./runs.ts"
-import { type State, store as makeStore, type Tab, tabs } from "./state.ts"
+import { type State, store as makeStore, tabs } from "./state.ts"
 import * as Tabs from "./tabs.ts"
 import * as Theme from "./theme.ts"
 import * as Toolbar from "./toolbar.ts"
@@ -23,7 +22,6 @@ let stopListening = (): void => {}
 let listening = ""
 /** Runs of which something may have been missed. */
 const doubtful = new Set<string>()
-let tabShown = ""
 let begun = false
 
 // -----------------------------------------------------------------------------
@@ -66,6 +64,7 @@ const panel = h(
 )
 place("main").append(title, notes, tabList, panel)
 const charts = Charts.make(chartHost, store, toolbar.complain)
+const others = Tabs.make(other)
 
 const tabButtons = tabs.map((tab) =>
   h("button", {
@@ -126,7 +125,7 @@ const show = (state: State): void => {
   other.hidden = isChart
   toolbar.show(state)
   if (isChart) charts.show(state.tab === "system", shown, state)
-  else showTab(state.tab, shown)
+  else others.show(state.tab, shown)
 }
 
 const heading = ({ color, id, label, run }: Charts.Selected): HTMLElement => {
@@ -146,23 +145,6 @@ const heading = ({ color, id, label, run }: Charts.Selected): HTMLElement => {
     h("h2", {}, swatch(color), label, " ", h("span", { class: `state ${run.state}` }, run.state)),
     h("p", { class: "meta" }, facts.filter((fact) => fact !== "").join(" · "))
   )
-}
-
-const showTab = (tab: Tab, shown: ReadonlyArray<Charts.Selected>): void => {
-  const first = shown[0]
-  if (first === undefined) return
-  const now = JSON.stringify([
-    tab,
-    shown.map(({ id, run }) => [id, tab === "report" ? run?.state : run?.config]),
-    tab === "ranks" ? first.run?.records : undefined,
-    tab === "files" ? first.run?.files : undefined
-  ])
-  if (now === tabShown) return
-  tabShown = now
-  if (tab === "config") Config.show(other, shown)
-  else if (tab === "report") void Tabs.report(other, first.id)
-  else if (tab === "ranks") void Tabs.ranks(other, first.id)
-  else if (tab === "files" && first.run !== undefined) Tabs.files(other, first.run)
 }
 
 // -----------------------------------------------------------------------------

@@ -56,7 +56,7 @@ const table = (run: string, [head = [], ...rows]: ReadonlyArray<ReadonlyArray<st
     {
       class: "scroll",
       tabindex: 0,
-      role: "region",
+      role: "group",
       "aria-label": `Table of ${head.filter((cell) => cell !== "").join(", ")}`
     },
     h(

@@ -10,7 +10,7 @@ export type Tab = typeof tabs[number]
 export type Band = "range" | "std" | "none"
 
 export interface State {
-  /** The runs that are shown, the first one is the one that tabs of one run are about. */
+  /** The runs that are shown, in the order of their colours. */
   readonly runs: ReadonlyArray<string>
   readonly tab: Tab
   /** What the list is searched for, and sorted by. */
