@@ -190,4 +190,22 @@ describe("the page around its charts", () => {
       assert.deepStrictEqual(complaints, [])
     })
   )
+
+  shown(
+    "does not take the size of a first look at a long log for the number of its records",
+    Effect.gen(function*() {
+      const root = yield* temporary
+      make(root, "a", falling(50), { name: "a" })
+      const { port } = yield* serve(root)
+      const { page } = yield* Browser.open(browser, "about:blank")
+      yield* doing(() =>
+        page.route("**/api/run?*", async (route) => {
+          const response = await route.fetch()
+          await route.fulfill({ response, json: { ...await response.json(), read: 0.25 } })
+        })
+      )
+      yield* doing(() => page.goto(`http://127.0.0.1:${port}/?run=a`))
+      yield* until(page, "main .meta", /demo · … records · step 50 · .*reading, 25%/)
+    })
+  )
 })

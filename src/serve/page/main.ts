@@ -132,7 +132,8 @@ const heading = ({ color, id, label, run }: Charts.Selected): HTMLElement => {
   if (run === undefined) return h("div", { class: "title" }, h("h2", {}, swatch(color), label))
   const facts = [
     run.project,
-    `${Format.number(run.records)} records`,
+    // Of a log that is not read yet, what is known is a sample.
+    `${run.read < 1 ? "…" : Format.number(run.records)} records`,
     run.step === null ? "" : `step ${Format.number(run.step)}`,
     run.createdAt > 0 ? `started ${Format.moment(run.createdAt)}` : "",
     run.createdAt > 0 && run.updatedAt > run.createdAt ? `over ${Format.duration(run.updatedAt - run.createdAt)}` : "",
