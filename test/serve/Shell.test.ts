@@ -208,4 +208,62 @@ describe("the page around its charts", () => {
       yield* until(page, "main .meta", /demo · … records · step 50 · .*reading, 25%/)
     })
   )
+
+  for (const width of [1440, 390]) {
+    shown(
+      `words stay whole in tables, ${width} pixels wide`,
+      Effect.gen(function*() {
+        const root = yield* temporary
+        const words = ["Command", "Runtime", "argument", "configuration"]
+        const value = `${words.join(" ")} ${"/a/very/long/path".repeat(30)}`
+        const names = ["one", "two", "three"]
+        for (const [i, name] of names.entries()) {
+          const config = Object.fromEntries(words.map((word) => [word, `${value} ${i}`]))
+          const directory = make(root, name, falling(5), { name, config })
+          Fs.writeFileSync(
+            Path.join(directory, "report.md"),
+            `| Run | |\n| :-- | :-- |\n${words.map((word) => `| ${word} | \`${value}\` |\n`).join("")}\n` +
+              `| ${words.join(" | ")} |\n| ${words.map(() => ":--").join(" | ")} |\n| ${words.join(" | ")} |\n`
+          )
+        }
+        const { port } = yield* serve(root)
+        const { page } = yield* Browser.open(
+          browser,
+          `http://127.0.0.1:${port}/?${names.map((name) => `run=${name}`).join("&")}`,
+          { viewport: { width, height: 900 } }
+        )
+        for (const tab of ["config", "report", "files"]) {
+          yield* doing(() => page.getByRole("tab", { name: tab }).click())
+          yield* until(page, "#panel td", tab === "files" ? "made now" : "Command")
+          // A word that is broken has a box on each of its lines.
+          const broken = yield* doing(() =>
+            page.evaluate<Array<string>>(`
+              [...document.querySelectorAll("#panel :is(th, td)")].flatMap((cell) => {
+                const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT)
+                const found = []
+                for (let text = texts.nextNode(); text !== null; text = texts.nextNode()) {
+                  for (const { 0: word, index } of text.data.matchAll(/[A-Za-z]{3,13}(?= |$)/g)) {
+                    const range = document.createRange()
+                    range.setStart(text, index)
+                    range.setEnd(text, index + word.length)
+                    const tops = new Set([...range.getClientRects()].map(({ top }) => top))
+                    if (tops.size > 1 && text.data[index - 1] !== "/") found.push(word)
+                  }
+                }
+                return found
+              })
+            `)
+          )
+          assert.deepStrictEqual(broken, [], tab)
+          const directory = process.env["EZPZ_PICTURES"]
+          if (directory !== undefined) {
+            yield* doing(() =>
+              page.screenshot({ path: Path.join(directory, `words-${tab}-${width}.png`), fullPage: true })
+            )
+          }
+          assert.isAtMost(Number(yield* doing(() => page.evaluate("document.documentElement.scrollWidth"))), width)
+        }
+      })
+    )
+  }
 })
