@@ -266,4 +266,30 @@ describe("the page around its charts", () => {
       })
     )
   }
+
+  shown(
+    "a run beyond those that can be told apart is refused, and that is said",
+    Effect.gen(function*() {
+      const root = yield* temporary
+      for (let i = 1; i <= 9; i++) make(root, `run${i}`, falling(3), { name: `run${i}`, createdAt: 1_795_440_000 + i })
+      const { port } = yield* serve(root)
+      const eight = Array.from({ length: 8 }, (_, i) => `run=run${i + 1}`).join("&")
+      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?${eight}`)
+      yield* until(page, loss, /run1.*run8/)
+      const ninth = page.getByRole("checkbox", { name: "Show run9" })
+      const refused = page.getByRole("status").filter({ hasText: "8 runs at a time" })
+      yield* doing(() => ninth.click())
+      yield* doing(() => refused.waitFor({ timeout: 15_000 }))
+      assert.isFalse(yield* doing(() => ninth.isChecked()))
+      assert.strictEqual(new URL(page.url()).search, `?${eight}`)
+      assert.deepStrictEqual(yield* Browser.accessibility(page), [])
+      const directory = process.env["EZPZ_PICTURES"]
+      if (directory !== undefined) yield* doing(() => page.screenshot({ path: Path.join(directory, "refused.png") }))
+      yield* doing(() => page.getByRole("checkbox", { name: "Show run8" }).uncheck())
+      yield* doing(() => refused.waitFor({ state: "detached", timeout: 15_000 }))
+      yield* doing(() => ninth.check())
+      yield* until(page, loss, /run7.*run9/)
+      assert.deepStrictEqual(complaints, [])
+    })
+  )
 })

@@ -38,6 +38,7 @@ export const make = (host: HTMLElement, store: Store): List => {
       toggle.setAttribute("aria-expanded", String(open))
     }
   }, "Runs")
+  const full = h("p", { class: "note full", role: "status" })
   const list = h("ul", { class: "list" })
   const notes = h("div")
   host.append(
@@ -52,12 +53,14 @@ export const make = (host: HTMLElement, store: Store): List => {
         h("div", { class: "field wide" }, h("label", { for: "sort" }, "Sort by"), sort),
         direction
       ),
+      full,
       list,
       notes
     )
   )
 
   const draw = (state: State): void => {
+    if (state.runs.length < mostRuns) full.textContent = ""
     if (document.activeElement !== search) search.value = state.search
     direction.textContent = state.ascending ? "↑" : "↓"
     direction.setAttribute("aria-label", state.ascending ? "Ascending" : "Descending")
@@ -94,9 +97,13 @@ export const make = (host: HTMLElement, store: Store): List => {
       "data-focus": `box ${run.id}`,
       onchange: () => {
         const { runs } = store.get()
-        store.set({
-          runs: runs.includes(run.id) ? runs.filter((id) => id !== run.id) : [...runs, run.id].slice(-mostRuns)
-        }, true)
+        if (runs.includes(run.id)) store.set({ runs: runs.filter((id) => id !== run.id) }, true)
+        else if (runs.length < mostRuns) store.set({ runs: [...runs, run.id] }, true)
+        else {
+          // None of the others goes for it: they would all change their colours.
+          box.checked = false
+          full.textContent = `${mostRuns} runs at a time`
+        }
       }
     })
     return h(
