@@ -197,7 +197,7 @@ export const fromEnvironment = (environment: Environment): Rank => found(environ
  * ```
  *
  * @category constructors
- * @since 0.6.0
+ * @since 0.5.1
  */
 export const doubts = (environment: Environment): ReadonlyArray<string> => {
   const chosen = found(environment)

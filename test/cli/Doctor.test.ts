@@ -44,7 +44,7 @@ describe("doctor", () => {
     assert.strictEqual(said(before.out, "job"), "doctor")
     assert.match(
       said(before.out, "root"),
-      /^not found: .*root\.json is not there\. Looked for 1 s\. Is rank 0 running\?/
+      /^not found: .*root\.json is not there\. Looked for 3 s\. Is rank 0 running\?/
     )
 
     await root(rankOf(cwd, 0))
