@@ -147,7 +147,7 @@ export const band = (bins: Bins, window: Window): Band => {
       const isGap = count === 0
       if (column !== -2 && !(isGap && (length === 0 || Number.isNaN(out.mean[length - 1])))) {
         if (length >= size) return outlinedBand(bins, window)
-        out.x[length] = at + (end - at) / 2
+        out.x[length] = middle(window, at, end)
         out.mean[length] = isGap ? NaN : sum / count
         out.std[length] = isGap ? NaN : deviation / count
         out.low[length] = isGap ? NaN : least
@@ -225,6 +225,14 @@ const within = (bins: Bins, window: Window) => {
   return { first: 0, last, inside, beyond }
 }
 
+/** Between whole steps a whole one, there is no step 2.5: the nearest, of two the first. */
+const wholeOf = (at: number): number => Math.ceil(at - 0.5)
+
+const middle = ({ axis }: Window, low: number, high: number): number => {
+  const half = low + (high - low) / 2
+  return axis === "step" && Number.isInteger(low) && Number.isInteger(high) ? wholeOf(half) : half
+}
+
 /** Columns per unit of x; in a window without extent all is in the first. */
 const scaleOf = ({ columns, from, to }: Window): number => to > from ? columns / (to - from) : 0
 
@@ -296,15 +304,30 @@ const reduce = (bins: Bins, window: Window, lows: Float64Array, highs: Float64Ar
   return { x: Float64Array.from(x), y: Float64Array.from(y) }
 }
 
+/** Where a column is drawn of which there is one point. */
+const centerOf = (bins: Bins, window: Window): (nth: number) => number => {
+  const { columns, from, to } = window
+  const { first, inside, last } = within(bins, window)
+  let whole = window.axis === "step"
+  for (let bin = first; bin <= last && whole; bin++) {
+    whole = !inside(bin) || Number.isInteger(bins.stepLow[bin]) && Number.isInteger(bins.stepHigh[bin])
+  }
+  return (nth) => {
+    const at = from + (to - from) * (nth + 0.5) / columns
+    return whole ? wholeOf(at) : at
+  }
+}
+
 /** A band whose columns come again and again, as x goes back and forth: each once. */
 const outlinedBand = (bins: Bins, window: Window): Band => {
   const { low, shift } = edges(bins, window)
-  const { columns, from, to } = window
+  const { columns, from } = window
   const all = Array.from(
     { length: columns },
     () => ({ count: 0, sum: 0, deviation: 0, low: Infinity, high: -Infinity })
   )
   const { inside, last } = within(bins, window)
+  const center = centerOf(bins, window)
   for (let bin = 0; bin <= last; bin++) {
     if (!inside(bin) || bins.count[bin] === 0) continue
     const place = placeOf(low[bin]! - shift - from, scaleOf(window), columns)
@@ -315,9 +338,7 @@ const outlinedBand = (bins: Bins, window: Window): Band => {
     column.low = Math.min(column.low, bins.low[bin]!)
     column.high = Math.max(column.high, bins.high[bin]!)
   }
-  const places = all.flatMap((column, nth) =>
-    column.count === 0 ? [] : [{ ...column, x: from + (to - from) * (nth + 0.5) / columns }]
-  )
+  const places = all.flatMap((column, nth) => column.count === 0 ? [] : [{ ...column, x: center(nth) }])
   return {
     x: Float64Array.from(places, ({ x }) => x),
     mean: Float64Array.from(places, ({ count, sum }) => sum / count),
@@ -330,7 +351,8 @@ const outlinedBand = (bins: Bins, window: Window): Band => {
 /** A column's extent, once. */
 const outlines = (bins: Bins, window: Window, lows: Float64Array, highs: Float64Array): Points => {
   const { low, shift } = edges(bins, window)
-  const { columns, from, to } = window
+  const { columns, from } = window
+  const center = centerOf(bins, window)
   const least = new Float64Array(columns).fill(Infinity)
   const greatest = new Float64Array(columns).fill(-Infinity)
   const { beyond, first, inside, last } = within(bins, window)
@@ -345,7 +367,7 @@ const outlines = (bins: Bins, window: Window, lows: Float64Array, highs: Float64
   const y: Array<number> = []
   for (let column = 0; column < columns; column++) {
     if (least[column] === Infinity) continue
-    const at = from + (to - from) * (column + 0.5) / columns
+    const at = center(column)
     x.push(at)
     y.push(least[column]!)
     if (least[column] !== greatest[column]) {

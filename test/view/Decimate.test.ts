@@ -125,6 +125,21 @@ describe("Decimate", () => {
     fine.mean.forEach((mean, nth) => assert.closeTo(coarse.mean[nth] ?? NaN, mean, 1e-9))
   })
 
+  it("stands at whole steps where all steps are whole, and keeps their order", () => {
+    for (const rising of [true, false]) {
+      fc.assert(fc.property(cases(rising), (one) => {
+        const { x } = Decimate.band(binsOf(one), window(one))
+        const { x: own } = Decimate.points(binsOf(one), window(one))
+        for (const at of [...x, ...own]) assert.isTrue(Number.isInteger(at), String(at))
+        if (rising) { for (let nth = 1; nth < x.length; nth++) assert.isAtLeast(x[nth]!, x[nth - 1]!) }
+      }))
+    }
+    const halves = { values: [1, 2], steps: [0.5, 2], columns: 1, capacity: 16, from: 0, to: 2 }
+    assert.deepStrictEqual(Array.from(Decimate.band(binsOf(halves), window(halves)).x), [1.25])
+    const wholes = { ...halves, steps: [1, 2] }
+    assert.deepStrictEqual(Array.from(Decimate.band(binsOf(wholes), window(wholes)).x), [1])
+  })
+
   it("reaches the edges with the points before and after the window where asked to", () => {
     const steps = [0, 10, 20, 30, 40]
     const bins = binsOf({ values: steps, steps, columns: 10, capacity: 16, from: 0, to: 40 })

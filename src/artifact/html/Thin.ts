@@ -52,7 +52,9 @@ export const line = ({ x, y }: Points, stretches: number, keep: "mean" | "min" |
     let place = 0
     let count = 0
     let value = NaN
+    let whole = true
     for (let i = from; i < to; i++) {
+      whole &&= Number.isInteger(x[i])
       place += (x[i]! - place) / (i - from + 1)
       const one = y[i]!
       if (Number.isNaN(one)) continue
@@ -62,7 +64,8 @@ export const line = ({ x, y }: Points, stretches: number, keep: "mean" | "min" |
       else if (keep === "mean") value += one / count - value / count
       else value = keep === "min" ? Math.min(value, one) : Math.max(value, one)
     }
-    outX[nth] = place
+    // Between whole steps a whole one, there is no step 2.5: the nearest, of two the first.
+    outX[nth] = whole ? Math.ceil(place - 0.5) : place
     outY[nth] = value
   }
   return { x: outX, y: outY }
