@@ -140,9 +140,7 @@ export const make = (
       },
       scales: {
         x: { time: axis === "time", range: (): [number, number] => Axes.xRange(look) },
-        y: log
-          ? { distr: 3, range: (_, min, max) => Axes.logRange(min, max) }
-          : { range: (_, min, max) => Axes.yRange(min, max) }
+        y: Axes.yScale(log)
       },
       axes: Axes.axes(axis, log, ink),
       series: [
