@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "fast-check"
-import { merge, nearest } from "../../src/serve/page/merge.ts"
+import { alone, merge, nearest } from "../../src/serve/page/merge.ts"
 
 const table = FastCheck.array(
   FastCheck.record({ x: FastCheck.integer({ min: 0, max: 20 }), y: FastCheck.option(FastCheck.integer()) })
@@ -30,5 +30,15 @@ describe("lines on one x", () => {
       if (xs.length === 0) assert.strictEqual(found, -1)
       else assert.strictEqual(Math.abs((xs[found] ?? NaN) - x), Math.min(...xs.map((one) => Math.abs(one - x))))
     }))
+  })
+
+  it("finds the values that no line goes through: those between gaps, and those too close to each other to be seen", () => {
+    const xs = [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert.deepStrictEqual(alone(xs, [1, null, 1, 1, null, 1, null, null, 1], 0.5), [0, 5, 8])
+    assert.deepStrictEqual(alone(xs, [1, null, 1, 1, null, 1, null, null, 1], 1.5), [0, 2, 3, 5, 8])
+    // What another line has there is no gap of this one.
+    assert.deepStrictEqual(alone(xs, [1, undefined, 1, null, undefined, 1, undefined, undefined, null], 0.5), [5])
+    assert.deepStrictEqual(alone([], [], 1), [])
+    assert.deepStrictEqual(alone([1, 2], [null, undefined], 1), [])
   })
 })

@@ -9,7 +9,7 @@ import type { Axis, Curve, Line } from "../Api.ts"
 import * as Axes from "./axes.ts"
 import { announce, fill, h, swatch } from "./dom.ts"
 import * as Format from "./format.ts"
-import { merge, nearest, type Table } from "./merge.ts"
+import { alone, merge, nearest, type Table } from "./merge.ts"
 import type { Band } from "./state.ts"
 import { color } from "./theme.ts"
 
@@ -108,6 +108,7 @@ export const make = (
     const now = JSON.stringify([
       kinds.map(({ kind, run }) => [kind, run]),
       look.axis,
+      look.band,
       log,
       shown.map((one) => one.color)
     ])
@@ -148,7 +149,11 @@ export const make = (
         ...kinds.map(({ color, kind }): UPlot.Series => ({
           stroke: kind === "low" || kind === "high" ? "transparent" : kind === "raw" ? faint(color, 0.35) : color,
           width: kind === "line" || kind === "smooth" ? 1.6 : 1,
-          ...kind === "low" || kind === "high" ? { points: { show: false } } : {}
+          // Of mean - std there may be a value that is next to nothing: decades for it would hide the rest.
+          auto: !(log && kind === "low" && look?.band === "std"),
+          points: kind === "low" || kind === "high"
+            ? { show: false }
+            : { size: 5, fill: kind === "raw" ? faint(color, 0.35) : color, filter: lonely }
         }))
       ],
       bands: kinds.flatMap(({ color, kind }, i) =>
@@ -231,6 +236,10 @@ export const make = (
   }
 }
 
+/** Where not every point is drawn, those are that no line goes through. */
+const lonely = (plot: UPlot, series: number, all: boolean): Array<number> | null =>
+  all ? null : alone(plot.data[0], plot.data[series] ?? [], plot.posToVal(1, "x") - plot.posToVal(0, "x"))
+
 /** A finger that is drawn across zooms, as a mouse does; up and down it moves the page. */
 const touch = (plot: UPlot, zoom: (range: readonly [number, number]) => void): void => {
   let from: number | undefined
@@ -274,12 +283,13 @@ interface Column {
 const lines = (shown: ReadonlyArray<Shown>, look: Look | undefined) => {
   const tables: Array<Table> = []
   const kinds: Array<Column> = []
-  const positive = (values: ReadonlyArray<number | null>): ReadonlyArray<number | null> =>
-    look?.log === true ? values.map((value) => value !== null && value > 0 ? value : null) : values
+  // The low edge of a band goes down to the bottom where a scale of powers does not have it; all else has a gap there.
+  const positive = (values: ReadonlyArray<number | null>, otherwise: number | null): ReadonlyArray<number | null> =>
+    look?.log === true ? values.map((value) => value === null || value > 0 ? value : otherwise) : values
   for (const [run, { color, curve }] of shown.entries()) {
     const column = (kind: Kind, values: ReadonlyArray<number | null>) => {
       kinds.push({ kind, run, color })
-      return positive(values)
+      return positive(values, kind === "low" ? 0 : null)
     }
     const { band, smooth } = curve
     if (band === null) tables.push({ x: curve.x, columns: [column(smooth === null ? "line" : "raw", curve.y)] })

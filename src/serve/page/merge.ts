@@ -49,3 +49,25 @@ export const nearest = (xs: ReadonlyArray<number>, x: number): number => {
   const before = xs[from - 1]
   return here === undefined ? -1 : before !== undefined && x - before < Math.abs(here - x) ? from - 1 : from
 }
+
+/** The values that make no line: between gaps they stand alone, or closer to each other than `apart`. */
+export const alone = (
+  xs: ArrayLike<number>,
+  ys: ArrayLike<number | null | undefined>,
+  apart: number
+): Array<number> => {
+  const found: Array<number> = []
+  let stretch: Array<number> = []
+  const end = (): void => {
+    const wide = (xs[stretch.at(-1) ?? -1] ?? NaN) - (xs[stretch[0] ?? -1] ?? NaN)
+    if (wide < apart) { for (const i of stretch) found.push(i) }
+    stretch = []
+  }
+  for (let i = 0; i < ys.length; i++) {
+    const y = ys[i]
+    if (y === null) end()
+    else if (y !== undefined) stretch.push(i)
+  }
+  end()
+  return found
+}
