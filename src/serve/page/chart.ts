@@ -5,31 +5,19 @@
  * the arrows move the cursor, + and - zoom, 0 shows all.
  */
 import UPlot from "uplot"
-import type { Axis, Curve, Line } from "../Api.ts"
+import type { Line } from "../Api.ts"
 import * as Axes from "./axes.ts"
 import { announce, fill, h, swatch } from "./dom.ts"
 import * as Format from "./format.ts"
 import { alone, merge, nearest, type Table } from "./merge.ts"
-import type { Band } from "./state.ts"
 import { color } from "./theme.ts"
+import * as Values from "./values.ts"
 
-export interface Shown {
-  readonly label: string
-  readonly color: string
-  readonly curve: Curve
-}
-
-export interface Look extends Axes.Extent {
-  readonly axis: Axis
-  /** What a place on the axis of steps is called, where it is none. */
-  readonly place?: string
-  readonly log: boolean
-  readonly band: Band
-}
+export type { Look, Shown } from "./values.ts"
 
 export interface Chart {
   readonly element: HTMLElement
-  readonly set: (shown: ReadonlyArray<Shown>, look: Look) => void
+  readonly set: (shown: ReadonlyArray<Values.Shown>, look: Values.Look) => void
   readonly width: () => number
   readonly redraw: () => void
   readonly table: () => HTMLElement
@@ -38,8 +26,7 @@ export interface Chart {
 
 const sync = UPlot.sync("x")
 
-export const xText = (axis: Axis, x: number, place = "step"): string =>
-  axis === "time" ? Format.moment(x) : axis === "relative" ? Format.duration(x) : `${place} ${Format.number(x)}`
+export const xText = Values.xText
 
 export const make = (
   metric: string,
@@ -50,9 +37,11 @@ export const make = (
   let plot: UPlot | undefined
   let shape = ""
   let height = 0
-  let shown: ReadonlyArray<Shown> = []
-  let look: Look | undefined
+  let shown: ReadonlyArray<Values.Shown> = []
+  let look: Values.Look | undefined
   let cursor: number | undefined
+  /** What the axis tells apart is not rounded away. */
+  let digits: ReadonlyArray<number> = []
 
   const element = h("div", {
     class: "plot",
@@ -74,19 +63,20 @@ export const make = (
     const { axis, band, place } = look
     fill(
       readout,
-      ...shown.map(({ color, curve, label }) => {
+      ...shown.map(({ color, curve, label }, nth) => {
         const line = curve.band ?? { x: curve.x, mean: curve.y }
         // Without a cursor the run's last value, as it is; else what is drawn there.
         const exact = x === undefined && look?.range === undefined ? curve.last : null
         const i = x === undefined ? lastOf(line.mean) : nearest(line.x, x)
         const at = exact?.x ?? line.x[i]
-        const parts = [Format.number(exact?.y ?? line.mean[i])]
+        const wanted = digits[nth] ?? 0
+        const parts = [Format.number(exact?.y ?? line.mean[i], Math.max(6, wanted))]
         if (curve.band !== null && band === "std") {
           parts.push(`± ${Format.number(exact?.spread?.std ?? curve.band.std[i], 3)}`)
         }
         if (curve.band !== null && band === "range") {
           const { high = curve.band.high[i], low = curve.band.low[i] } = exact?.spread ?? {}
-          parts.push(`${Format.number(low, 4)} … ${Format.number(high, 4)}`)
+          parts.push([low, high].map((one) => Format.number(one, Math.max(4, wanted - 1))).join(" … "))
         }
         return h(
           "li",
@@ -201,7 +191,7 @@ export const make = (
     event.preventDefault()
     if (cursor === undefined) return
     plot.setCursor({ left: plot.valToPos(cursor, "x"), top: 10 })
-    announce(`${metric}: ${readout.innerText.replaceAll("\n", " ")}`)
+    announce(`${Format.name(metric)}: ${readout.innerText.replaceAll("\n", " ")}`)
   }
 
   const observer = new ResizeObserver(() => {
@@ -218,7 +208,8 @@ export const make = (
     set: (given, how) => {
       shown = given
       look = how
-      element.setAttribute("aria-label", described(metric, given, how))
+      digits = given.map(({ curve }) => Format.digits(Values.lineOf(curve).y))
+      element.setAttribute("aria-label", Values.described(metric, given, how))
       draw()
       tell(cursor)
     },
@@ -227,7 +218,7 @@ export const make = (
       shape = ""
       draw()
     },
-    table: () => table(shown, look?.axis ?? "step", look?.place),
+    table: () => look === undefined ? h("div") : Values.table(shown, look),
     destroy: () => {
       observer.disconnect()
       if (plot !== undefined) sync.unsub(plot)
@@ -280,7 +271,7 @@ interface Column {
   readonly color: string
 }
 
-const lines = (shown: ReadonlyArray<Shown>, look: Look | undefined) => {
+const lines = (shown: ReadonlyArray<Values.Shown>, look: Values.Look | undefined) => {
   const tables: Array<Table> = []
   const kinds: Array<Column> = []
   // The low edge of a band goes down to the bottom where a scale of powers does not have it; all else has a gap there.
@@ -319,45 +310,4 @@ const faint = (hex: string, alpha: number): string => `${hex}${Math.round(alpha 
 const lastOf = (values: ReadonlyArray<number | null>): number => {
   for (let i = values.length - 1; i >= 0; i--) if (values[i] !== null) return i
   return -1
-}
-
-// For who does not see it
-
-const described = (metric: string, shown: ReadonlyArray<Shown>, { axis, place }: Look): string => {
-  const runs = shown.map(({ curve, label }) => {
-    const values = (curve.band?.mean ?? curve.y).filter((y) => y !== null)
-    const xs = curve.band?.x ?? curve.x
-    if (values.length === 0) return `${label}: no values`
-    let [low, high] = [Infinity, -Infinity]
-    for (const y of values) {
-      low = Math.min(low, y)
-      high = Math.max(high, y)
-    }
-    return `${label}: ${curve.points} points to ${xText(axis, xs.at(-1) ?? 0, place)}, ` +
-      `from ${Format.number(low)} to ${Format.number(high)}, last ${Format.number(values.at(-1))}`
-  })
-  return `${metric}. ${runs.join("; ")}. Arrows move the cursor, plus and minus zoom, 0 shows all.`
-}
-
-const mostRows = 500
-
-/** The values as a table; of many, every so manyth. */
-const table = (shown: ReadonlyArray<Shown>, axis: Axis, place: string = axis): HTMLElement => {
-  const { columns, x } = merge(shown.map(({ curve }) => ({
-    x: curve.band?.x ?? curve.x,
-    columns: [curve.band?.mean ?? curve.y]
-  })))
-  const stride = Math.ceil(x.length / mostRows)
-  const head = [place, ...shown.map((one) => one.label)].map((name) => h("th", { scope: "col" }, name))
-  const rows = x.flatMap((at, i) =>
-    i % stride === 0
-      ? [h(
-        "tr",
-        {},
-        h("th", { scope: "row" }, axis === "time" ? Format.moment(at) : Format.number(at)),
-        ...columns.map((column) => h("td", {}, Format.number(column[i])))
-      )]
-      : []
-  )
-  return h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows))
 }
