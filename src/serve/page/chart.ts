@@ -30,7 +30,7 @@ export const xText = Values.xText
 
 export const make = (
   metric: string,
-  zoom: (range: readonly [number, number] | undefined) => void
+  zoomed: (range: readonly [number, number] | undefined) => void
 ): Chart => {
   const canvas = h("div", { class: "canvas" })
   const readout = h("ul", { class: "readout" })
@@ -56,6 +56,12 @@ export const make = (
     }
   }, canvas)
   const whole = h("div", { class: "chart" }, element, readout)
+
+  /** All that there is, or a part of it that is wide enough to show something. */
+  const zoom = (wanted: readonly [number, number] | undefined): void => {
+    const range = wanted === undefined ? undefined : Axes.zoomed(wanted, look?.axis ?? "step", look?.extent)
+    if (wanted === undefined || range?.join() !== look?.range?.join()) zoomed(range)
+  }
 
   /** What a run has at an x, or at its end. */
   const tell = (x: number | undefined): void => {
