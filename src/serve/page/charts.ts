@@ -6,6 +6,7 @@ import type { Run, Series } from "../Api.ts"
 import * as Api from "./api.ts"
 import * as Chart from "./chart.ts"
 import { announce, fill, h } from "./dom.ts"
+import * as Format from "./format.ts"
 import type { State, Store } from "./state.ts"
 
 export interface Selected {
@@ -31,6 +32,10 @@ interface Card {
   readonly key: string
   readonly element: HTMLElement
   readonly host: HTMLElement
+  /** Where links to the records are: beside the title, and below the chart where there are several. */
+  readonly link: HTMLAnchorElement
+  readonly links: HTMLElement
+  linked: string
   chart: Chart.Chart | undefined
   seen: boolean
   readonly answers: Map<string, Answer>
@@ -90,25 +95,25 @@ export const make = (host: HTMLElement, store: Store, complain: (problem: string
       }
     }, "Enlarge")
     const values = h("button", { type: "button", class: "quiet", onclick: () => showTable(card) }, "Values")
-    const csv = h("a", {
-      class: "quiet",
-      onclick: () => {
-        csv.href = Api.csvPath(selected[0]?.id ?? "", [key])
-      }
-    }, "CSV")
-    csv.href = "#"
-    for (const [element, what] of [[wide, "Enlarge"], [values, "Values of"], [csv, "CSV of"]] as const) {
-      element.setAttribute("aria-label", `${what} ${key}`)
+    const link = h("a", { class: "quiet", hidden: true }, "CSV")
+    const links = h("p", { class: "meta", hidden: true })
+    const title = Format.name(key)
+    for (const [element, what] of [[wide, "Enlarge"], [values, "Values of"]] as const) {
+      element.setAttribute("aria-label", `${what} ${title}`)
     }
     const card: Card = {
       key,
       element: h(
         "article",
         { class: "card" },
-        h("header", {}, h("h4", { title: key }, key), h("span", { class: "tools" }, wide, values, csv)),
-        host
+        h("header", {}, h("h4", { title }, title), h("span", { class: "tools" }, wide, values, link)),
+        host,
+        links
       ),
       host,
+      link,
+      links,
+      linked: "",
       chart: undefined,
       seen: false,
       answers: new Map()
@@ -116,6 +121,25 @@ export const make = (host: HTMLElement, store: Store, complain: (problem: string
     cards.set(key, card)
     seen.observe(card.element)
     return card
+  }
+
+  /** A link for each run that has the metric. */
+  const linkTo = (card: Card, shown: ReadonlyArray<Pick<Selected, "id" | "label">>): void => {
+    const { key, link, links } = card
+    const now = JSON.stringify(shown.map(({ id, label }) => [id, label]))
+    // Links that are made anew would lose the focus.
+    if (now === card.linked) return
+    card.linked = now
+    const [only] = shown
+    link.hidden = shown.length !== 1
+    if (only !== undefined) link.href = Api.csvPath(only.id, [key])
+    link.setAttribute("aria-label", `CSV of ${Format.name(key)}`)
+    links.hidden = shown.length < 2
+    const anchors = shown.map(({ id, label }) => {
+      const what = `CSV of ${Format.name(key)}, ${label}`
+      return h("a", { class: "quiet", href: Api.csvPath(id, [key]), "aria-label": what }, label)
+    })
+    fill(links, ...links.hidden ? [] : ["CSV:", ...anchors.flatMap((one) => [" ", one])])
   }
 
   const drop = (card: Card): void => {
@@ -127,10 +151,11 @@ export const make = (host: HTMLElement, store: Store, complain: (problem: string
   const showTable = (card: Card): void => {
     const table = card.chart?.table()
     if (table === undefined) return
+    const title = Format.name(card.key)
     const dialog = h(
       "dialog",
-      { "aria-label": `Values of ${card.key}`, onclose: () => dialog.remove() },
-      h("header", {}, h("h2", {}, card.key), h("button", { type: "button", onclick: () => dialog.close() }, "Close")),
+      { "aria-label": `Values of ${title}`, onclose: () => dialog.remove() },
+      h("header", {}, h("h2", {}, title), h("button", { type: "button", onclick: () => dialog.close() }, "Close")),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values" }, table)
     )
     document.body.append(dialog)
@@ -221,8 +246,9 @@ export const make = (host: HTMLElement, store: Store, complain: (problem: string
   const draw = (card: Card): void => {
     const shown = selected.flatMap(({ color, id, label }) => {
       const curve = card.answers.get(id)?.curves[0]
-      return curve === undefined ? [] : [{ label, color, curve }]
+      return curve === undefined ? [] : [{ id, label, color, curve }]
     })
+    linkTo(card, shown)
     if (card.chart === undefined) {
       if (shown.length === 0) return
       card.chart = Chart.make(card.key, (range) => {

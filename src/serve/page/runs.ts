@@ -174,7 +174,7 @@ export const make = (host: HTMLElement, store: Store): List => {
 }
 
 export const titleOf = (run: { readonly name: string; readonly id: string }): string =>
-  run.name === "" ? run.id : run.name
+  Format.name(run.name === "" ? run.id : run.name)
 
 /** What a search looks into. */
 const textOf = (run: Listed): string =>
