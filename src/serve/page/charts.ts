@@ -14,6 +14,8 @@ export interface Selected {
   readonly label: string
   readonly color: string
   readonly run: Run | undefined
+  /** Why there is no run, where that is known. */
+  readonly problem?: string | undefined
 }
 
 export interface Charts {
@@ -190,11 +192,19 @@ export const make = (host: HTMLElement, store: Store, complain: (problem: string
     // Until it is known what matches, what was shown stays.
     const wanted = [...keys].filter(([key]) => state.filter === "" || filtered === undefined || filtered.keys.has(key))
     const here = wanted.slice(0, limit)
-    const now = JSON.stringify([here, wanted.length])
-    const loading = selected.some((one) => one.run === undefined)
+    const sizes = new Map<string, number>()
+    for (const [, group] of wanted) sizes.set(group, (sizes.get(group) ?? 0) + 1)
+    const now = JSON.stringify([here, [...sizes]])
+    const loading = selected.some(({ problem, run }) => run === undefined && problem === undefined)
+    // Its problem says that there is none, or why it cannot be read.
+    const missing = selected.flatMap(({ label, problem, run }) =>
+      run === undefined && problem !== undefined ? [`${problem.replace(/\.$/, "")}: ${Format.name(label)}`] : []
+    )
     empty.hidden = wanted.length > 0
     empty.textContent = loading
       ? "Loading …"
+      : missing.length > 0 && keys.size === 0
+      ? missing.join("; ")
       : keys.size > 0
       ? `None of ${keys.size} metrics matches.`
       : system
@@ -211,7 +221,7 @@ export const make = (host: HTMLElement, store: Store, complain: (problem: string
         h(
           "section",
           {},
-          h("h3", {}, group === "" ? "metrics" : group, h("small", {}, ` ${members.length}`)),
+          h("h3", {}, group === "" ? "metrics" : Format.name(group), h("small", {}, ` ${sizes.get(group) ?? 0}`)),
           h("div", { class: "cards" }, ...members.map((key) => cardOf(key).element))
         )
       )

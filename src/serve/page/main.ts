@@ -93,7 +93,7 @@ const selected = (state: State): ReadonlyArray<Charts.Selected> =>
   state.runs.map((id, i) => {
     const run = runs.get(id)
     const label = run === undefined ? id : Runs.titleOf(run)
-    return { id, label, color: Theme.runColor(i), run }
+    return { id, label, color: Theme.runColor(i), run, problem: problems.get(id) }
   }).map((one, _, all) =>
     all.some(({ id, label }) => id !== one.id && label === one.label) ? { ...one, label: one.id } : one
   )
