@@ -230,6 +230,7 @@ const endOf = (log: string): End | undefined => {
     const values: Record<string, number> = {}
     const end = { lastTime: mtimeMs / 1000, records: 0, bytes: size, values, error: undefined }
     let lastStep: number | undefined
+    let hasValues = false
     // Lines may be longer than what was read: once more, then, and a good deal of it.
     for (const bytes of size > tailBytes ? [tailBytes, 32 * tailBytes] : [tailBytes]) {
       const from = Math.max(0, size - bytes)
@@ -239,17 +240,17 @@ const endOf = (log: string): End | undefined => {
       for (let nth = lines.length - 1; nth >= (from > 0 ? 1 : 0); nth--) {
         if (lines[nth] === "") continue
         const entry = decodeLine(lines[nth] ?? "")
-        if ("_tag" in entry) continue
-        if (entry.metrics !== undefined) {
-          if (end.records === 0) {
-            end.lastTime = entry.timestamp
-            lastStep = entry.step
-          }
-          end.records = Math.max(end.records, entry.seq)
-          if (!addValues(values, entry.metrics)) break
+        if ("_tag" in entry || (entry.metrics === undefined && entry.statistics === undefined)) continue
+        if (end.records === 0) {
+          end.lastTime = entry.timestamp
+          lastStep = entry.step
         }
+        end.records = Math.max(end.records, entry.seq)
+        if (entry.metrics === undefined) continue
+        hasValues = true
+        if (!addValues(values, entry.metrics)) break
       }
-      if (end.records > 0) break
+      if (hasValues) break
     }
     return { ...end, lastStep }
   } catch (error) {

@@ -54,6 +54,15 @@ describe("Runs", () => {
       assert.deepStrictEqual(yield* Runs.make(Path.join(root, "nowhere")).list, [])
     }).pipe(Effect.scoped))
 
+  it.live("knows the step also where nothing but statistics is near the end", () =>
+    Effect.gen(function*() {
+      const root = yield* temporary
+      const log = yield* makeRun(root, "a", 100, 1)
+      const line = `{"seq":2,"step":20,"timestamp":102,"rank":0,"aggregated":{"loss/mean":1},"count":2,"expected":2}\n`
+      Fs.appendFileSync(log, line.repeat(20_000))
+      assert.deepInclude((yield* Runs.make(root).list)[0], { records: 2, lastStep: 20, lastTime: 102 })
+    }).pipe(Effect.scoped))
+
   it.live("finds no file outside the root, however it is asked", () =>
     Effect.gen(function*() {
       const outside = yield* temporary

@@ -48,7 +48,7 @@ const units: ReadonlyArray<readonly [number, string]> = [[86_400, "d"], [3600, "
 
 /** A length of time by its largest unit or two. */
 export const duration = (seconds: number): string => {
-  if (Math.abs(seconds) < 1) return `${number(seconds)} s`
+  if (Math.abs(seconds) < 1) return `${number(seconds, 3)} s`
   const i = Math.max(0, units.findIndex(([unit]) => Math.abs(seconds) >= unit))
   const [unit, name] = units[i] ?? [1, "s"]
   const whole = Math.trunc(seconds / unit)
