@@ -15,6 +15,9 @@
  * | rank | `leave` | its run ends |
  * | root | `end` | the epoch is over: all that is not acknowledged goes over the sockets |
  *
+ * A bridge sees at once that another one is gone, and that its rank has finished is said over the sockets, which takes longer:
+ * so it is waited for a little before anything is called trouble.
+ *
  * An epoch that is over does not begin again: what broke once breaks again, and each time costs a delay.
  *
  * @since 0.4.0
@@ -25,6 +28,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type { RootCarrier, RootSide } from "../zeromq/reduction/carrier.ts"
+import { tickMillis } from "../zeromq/reduction/options.ts"
 import * as Batch from "./Batch.ts"
 import type { Bridge, BridgeError } from "./Client.ts"
 import { leaving, numberIn, type Options, textIn, type Trouble } from "./options.ts"
@@ -42,6 +46,7 @@ export const root = (
     const now = (): number => clock.currentTimeMillisUnsafe()
     const wake = yield* Latch.make(false)
     const over = yield* Deferred.make<never, Trouble>()
+    const troubled = yield* Deferred.make<never, Trouble>()
     const plans = Plan.make({ worldSize, waitMillis, mostBytes: mostPlanned })
     const others = Array.from({ length: worldSize - 1 }, (_, i) => i + 1)
     /** Who is ready, in which life. */
@@ -53,7 +58,7 @@ export const root = (
     let brought = 0
 
     const giveUp = (reason: string, quiet = false): void =>
-      void Deferred.doneUnsafe(over, Effect.fail({ reason, quiet }))
+      void Deferred.doneUnsafe(quiet ? over : troubled, Effect.fail({ reason, quiet }))
     const until = (holds: () => boolean): Effect.Effect<void> =>
       Effect.gen(function*() {
         while (!holds()) {
@@ -122,7 +127,10 @@ export const root = (
       }
     })
 
-    const run = Effect.raceFirst(carry, Deferred.await(over)).pipe(
+    const carryOn = Effect.raceFirst(carry, Deferred.await(troubled)).pipe(
+      Effect.tapError(() => epoch === undefined ? Effect.void : Effect.sleep(wordMillis))
+    )
+    const run = Effect.raceFirst(carryOn, Deferred.await(over)).pipe(
       Effect.catch(({ kind, quiet, reason }: Trouble) =>
         Effect.gen(function*() {
           isOver = true
@@ -175,6 +183,9 @@ export const root = (
 // -----------------------------------------------------------------------------
 // Internal
 // -----------------------------------------------------------------------------
+
+/** So long the word of a rank that finishes may take behind its bridge: some looks at the sockets. */
+const wordMillis = 5 * tickMillis
 
 /** A plan is held in memory several times over. */
 const mostPlanned = 64 * 1024 * 1024
