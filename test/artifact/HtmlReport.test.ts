@@ -1,4 +1,4 @@
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
@@ -7,7 +7,7 @@ import * as fc from "fast-check"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import type { Browser as Chromium, Page } from "playwright-core"
+import type { Page } from "playwright-core"
 import * as Assets from "../../src/artifact/html/Assets.ts"
 import * as Codec from "../../src/artifact/html/Codec.ts"
 import * as Thin from "../../src/artifact/html/Thin.ts"
@@ -17,6 +17,7 @@ import * as History from "../../src/History.ts"
 import type { Metrics } from "../../src/Metrics.ts"
 import type { Row } from "../../src/Row.ts"
 import * as Browser from "../serve/browser.ts"
+import { doing } from "../serve/browser.ts"
 import { temporary } from "../support/directory.ts"
 import { info, inputOf, inputOfRows } from "./input.ts"
 
@@ -90,18 +91,14 @@ const dataOf = (report: string): Codec.Data => {
   return JSON.parse(text)
 }
 
-const doing = <A>(act: () => Promise<A>): Effect.Effect<A> => Effect.promise(act)
-
-let browser: Chromium
-
 /** A report in a browser. */
 const opened = (
   input: Report.Input,
-  options: NonNullable<Parameters<typeof Browser.open>[2]> = {}
+  options: NonNullable<Parameters<typeof Browser.open>[1]> = {}
 ): Effect.Effect<Browser.Watched, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const path = yield* HtmlReport.write(input, yield* temporary)
-    return yield* Browser.open(browser, `file://${path}`, options)
+    return yield* Browser.open(`file://${path}`, options)
   })
 
 const live = (page: Page, nth: number) => page.locator(`#plot-${nth}.live`)
@@ -346,11 +343,6 @@ describe("report.html", () => {
 })
 
 describe("report.html in a browser", () => {
-  beforeAll(async () => {
-    browser = await Browser.launch()
-  })
-  afterAll(() => browser.close())
-
   it.live("charts zoom together, say their values, filter, and have a band and a log scale", () =>
     Effect.scoped(Effect.gen(function*() {
       const { complaints, page } = yield* opened(yield* inputOfRows(rankRows))

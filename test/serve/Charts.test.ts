@@ -1,37 +1,10 @@
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import * as Path from "node:path"
-import type { Browser as Chromium, Page } from "playwright-core"
+import type { Page } from "playwright-core"
 import { temporary } from "../support/directory.ts"
 import * as Browser from "./browser.ts"
+import { chartOf, doing, picture, shown, until } from "./browser.ts"
 import { falling, line, make, serve, statistics } from "./runs.ts"
-
-let browser: Chromium
-
-beforeAll(async () => {
-  browser = await Browser.launch()
-})
-
-afterAll(() => browser.close())
-
-const shown = (name: string, test: Effect.Effect<void, unknown, Scope.Scope>): void =>
-  it.live(name, () => Effect.scoped(test))
-
-const doing = <A>(act: () => Promise<A>): Effect.Effect<A> => Effect.promise(act)
-
-/** Waits until what is shown is as it should be. */
-const until = (page: Page, selector: string, expected: RegExp | string): Effect.Effect<void> =>
-  doing(() => page.locator(selector).filter({ hasText: expected }).first().waitFor())
-
-const chartOf = (key: string): string => `article:has(h4[title="${key}"])`
-
-/** Keeps pictures where somebody wants to look at them. */
-const picture = (page: Page, name: string): Effect.Effect<void> =>
-  doing(async () => {
-    const directory = process.env["EZPZ_PICTURES"]
-    if (directory !== undefined) await page.screenshot({ path: Path.join(directory, `${name}.png`), fullPage: true })
-  })
 
 /**
  * How much of a chart is drawn upon in colour, between two heights from 0 (the top of what lies within its axes) to 1, as
@@ -102,7 +75,7 @@ const labels = (page: Page) =>
 const opened = (root: string, query: string, width = 1440) =>
   Effect.gen(function*() {
     const { port } = yield* serve(root)
-    return yield* Browser.open(browser, `http://127.0.0.1:${port}/?${query}`, { viewport: { width, height: 900 } })
+    return yield* Browser.open(`http://127.0.0.1:${port}/?${query}`, { viewport: { width, height: 900 } })
   })
 
 describe("a chart", () => {

@@ -1,39 +1,12 @@
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import type { Browser as Chromium, Page } from "playwright-core"
 import { ezpz } from "../cli/command.ts"
 import { temporary } from "../support/directory.ts"
 import * as Browser from "./browser.ts"
+import { chartOf, doing, picture, shown, until } from "./browser.ts"
 import { falling, line, make, serve, statistics } from "./runs.ts"
-
-let browser: Chromium
-
-beforeAll(async () => {
-  browser = await Browser.launch()
-})
-
-afterAll(() => browser.close())
-
-const shown = (name: string, test: Effect.Effect<void, unknown, Scope.Scope>): void =>
-  it.live(name, () => Effect.scoped(test))
-
-const doing = <A>(act: () => Promise<A>): Effect.Effect<A> => Effect.promise(act)
-
-/** Waits until what is shown is as it should be. */
-const until = (page: Page, selector: string, expected: RegExp | string): Effect.Effect<void> =>
-  doing(() => page.locator(selector).filter({ hasText: expected }).first().waitFor())
-
-const chartOf = (key: string): string => `article:has(h4[title="${key}"])`
-
-/** Keeps pictures where somebody wants to look at them. */
-const picture = (page: Page, name: string): Effect.Effect<void> =>
-  doing(async () => {
-    const directory = process.env["EZPZ_PICTURES"]
-    if (directory !== undefined) await page.screenshot({ path: Path.join(directory, `${name}.png`), fullPage: true })
-  })
 
 /** Three runs, two of them with ranks. */
 const three = (root: string): void => {
@@ -72,7 +45,7 @@ describe("the page", () => {
       yield* doing(() => job.write("{\"step\":1,\"loss\":4}\n"))
       yield* doing(() => job.until(({ out }) => out().includes("loss")))
       const { port } = yield* serve(root)
-      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/`)
+      const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/`)
       yield* until(page, "main h2", /alive.*running/)
       yield* until(page, `${chartOf("loss")} .readout`, "step 1")
       for (let step = 2; step < 6; step++) {
@@ -95,7 +68,7 @@ describe("the page", () => {
       const root = yield* temporary
       three(root)
       const { port } = yield* serve(root)
-      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/`)
+      const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/`)
       // The newest one is shown first.
       yield* until(page, "main h2", "second")
       yield* doing(() => page.getByRole("checkbox", { name: "Show first" }).check())
@@ -139,7 +112,7 @@ describe("the page", () => {
       yield* until(page, `${chartOf("train/loss")} .readout`, /20\d\d-\d\d-\d\d/)
 
       // Whoever opens the same address sees the same.
-      const again = yield* Browser.open(browser, page.url())
+      const again = yield* Browser.open(page.url())
       yield* until(again.page, `${chartOf("train/loss")} .readout`, /second.*first/)
       assert.strictEqual(yield* doing(() => again.page.getByLabel("Smoothing").inputValue()), "0.9")
       assert.isTrue(yield* doing(() => again.page.getByLabel("Log scale").isChecked()))
@@ -171,7 +144,6 @@ describe("the page", () => {
       three(root)
       const { port } = yield* serve(root)
       const { complaints, page } = yield* Browser.open(
-        browser,
         `http://127.0.0.1:${port}/?run=demo/second&run=demo/first`
       )
       yield* until(page, `${chartOf("train/loss")} .readout`, /second.*first/)
@@ -208,7 +180,6 @@ describe("the page", () => {
           three(root)
           const { port } = yield* serve(root)
           const { complaints, page } = yield* Browser.open(
-            browser,
             `http://127.0.0.1:${port}/?run=demo/second&run=demo/first`,
             { colorScheme, viewport: { width, height: 900 } }
           )
@@ -235,7 +206,7 @@ describe("the page", () => {
       const root = yield* temporary
       three(root)
       const { port } = yield* serve(root)
-      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=demo/second`, {
+      const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/?run=demo/second`, {
         hasTouch: true,
         isMobile: true,
         viewport: { width: 390, height: 844 }
@@ -276,7 +247,7 @@ describe("the page", () => {
         `# ${markup}\n\n[x](javascript:alert(4)) ![x](https://evil.example/a.png)\n`
       )
       const { port } = yield* serve(root)
-      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=a`)
+      const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/?run=a`)
       yield* until(page, "main h2", markup)
       yield* doing(() => page.getByRole("heading", { level: 4, name: markup }).waitFor())
       yield* until(page, ".more", /of 20001 metrics/)
@@ -301,7 +272,7 @@ describe("the page", () => {
       const root = yield* temporary
       three(root)
       const { address } = yield* serve(root, { token: "0123456789abcdefghij" })
-      const { complaints, page } = yield* Browser.open(browser, address)
+      const { complaints, page } = yield* Browser.open(address)
       yield* until(page, `${chartOf("train/loss")} .readout`, "step 600")
       assert.notInclude(page.url(), "token")
       assert.strictEqual(yield* doing(() => page.evaluate("document.cookie")), "")

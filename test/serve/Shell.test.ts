@@ -1,30 +1,15 @@
 /** What is around the charts: the list, the headings, the other tabs, and the connection. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import type { Browser as Chromium, Page } from "playwright-core"
+import type { Page } from "playwright-core"
 import { temporary } from "../support/directory.ts"
 import * as Browser from "./browser.ts"
+import { doing, shown, until } from "./browser.ts"
 import { falling, line, make, serve, statistics } from "./runs.ts"
-
-let browser: Chromium
-
-beforeAll(async () => {
-  browser = await Browser.launch()
-})
-
-afterAll(() => browser.close())
-
-const shown = (name: string, test: Effect.Effect<void, unknown, Scope.Scope>): void =>
-  it.live(name, () => Effect.scoped(test))
-
-const doing = <A>(act: () => Promise<A>): Effect.Effect<A> => Effect.promise(act)
-
-const until = (page: Page, selector: string, expected: RegExp | string): Effect.Effect<void> =>
-  doing(() => page.locator(selector).filter({ hasText: expected }).first().waitFor({ timeout: 15_000 }))
 
 const loss = `article:has(h4[title="loss"]) .readout`
 
@@ -69,7 +54,7 @@ describe("the page around its charts", () => {
       const root = yield* temporary
       const directory = make(root, "a", falling(50), { name: "a" })
       const { port } = yield* serve(root)
-      const first = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=a`)
+      const first = yield* Browser.open(`http://127.0.0.1:${port}/?run=a`)
       yield* until(first.page, loss, "step 50")
       let before = first.page
       for (let tab = 2; tab <= 8; tab++) {
@@ -92,7 +77,7 @@ describe("the page around its charts", () => {
       const directory = make(root, "a", falling(50), { name: "a" })
       const log = Path.join(directory, "metrics.jsonl")
       const { port } = yield* serve(root)
-      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=a`)
+      const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/?run=a`)
       yield* until(page, loss, "step 50")
       yield* until(page, ".connection", "live")
       const said = yield* listen(page, ".connection")
@@ -118,7 +103,7 @@ describe("the page around its charts", () => {
       const directory = make(root, "a", falling(50), { name: "a" })
       const scope = yield* Scope.make()
       const { port } = yield* Scope.provide(serve(root), scope)
-      const { page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=a`)
+      const { page } = yield* Browser.open(`http://127.0.0.1:${port}/?run=a`)
       yield* until(page, loss, "step 50")
       yield* until(page, ".connection", "live")
       yield* hide(page, true)
@@ -137,7 +122,7 @@ describe("the page around its charts", () => {
       const root = yield* temporary
       make(root, "a", falling(50), { name: "a" })
       const { port } = yield* serve(root)
-      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=a`)
+      const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/?run=a`)
       yield* until(page, loss, "step 50")
       yield* doing(() =>
         page.route("**/api/report*", async (route) => {
@@ -164,7 +149,7 @@ describe("the page around its charts", () => {
         Fs.writeFileSync(Path.join(ranked(root, name), "report.md"), `# Report of ${name}\n\n| Key |\n| :-- |\n| 1 |\n`)
       }
       const { port } = yield* serve(root)
-      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?run=one&run=two`)
+      const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/?run=one&run=two`)
       yield* until(page, loss, /one.*two/)
       for (
         const [tab, expected] of [["ranks", /8 ranks, 60 records/], ["report", /Report of/], [
@@ -197,7 +182,7 @@ describe("the page around its charts", () => {
       const root = yield* temporary
       make(root, "a", falling(50), { name: "a" })
       const { port } = yield* serve(root)
-      const { page } = yield* Browser.open(browser, "about:blank")
+      const { page } = yield* Browser.open("about:blank")
       yield* doing(() =>
         page.route("**/api/run?*", async (route) => {
           const response = await route.fetch()
@@ -228,7 +213,6 @@ describe("the page around its charts", () => {
         }
         const { port } = yield* serve(root)
         const { page } = yield* Browser.open(
-          browser,
           `http://127.0.0.1:${port}/?${names.map((name) => `run=${name}`).join("&")}`,
           { viewport: { width, height: 900 } }
         )
@@ -274,7 +258,7 @@ describe("the page around its charts", () => {
       for (let i = 1; i <= 9; i++) make(root, `run${i}`, falling(3), { name: `run${i}`, createdAt: 1_795_440_000 + i })
       const { port } = yield* serve(root)
       const eight = Array.from({ length: 8 }, (_, i) => `run=run${i + 1}`).join("&")
-      const { complaints, page } = yield* Browser.open(browser, `http://127.0.0.1:${port}/?${eight}`)
+      const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/?${eight}`)
       yield* until(page, loss, /run1.*run8/)
       const ninth = page.getByRole("checkbox", { name: "Show run9" })
       const refused = page.getByRole("status").filter({ hasText: "8 runs at a time" })

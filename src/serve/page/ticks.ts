@@ -44,17 +44,24 @@ export const logarithmic = (low: number, high: number, pixels: number): Marks =>
   const whole = exponents.filter((e) => inside(Number(`1e${e}`)))
   if (whole.length >= 2) {
     const stride = [1, 2, 3, 5, 10, 20, 50, 100].find((n) => whole.length / n < pixels / 20) ?? 200
-    return powers(whole.filter((e) => e % stride === 0).map((e) => Number(`1e${e}`)))
+    const even = whole.filter((e) => e % stride === 0)
+    // Of exponents as even as that there may be one alone.
+    return powers((even.length >= 2 ? even : [whole[0] ?? 0, whole.at(-1) ?? 0]).map((e) => Number(`1e${e}`)))
   }
   const some = exponents.flatMap((e) => [1, 2, 5].map((digit) => Number(`${digit}e${e}`))).filter(inside)
   if (some.length >= 3) return powers(some)
   // They stand closer to each other the larger they are.
   const apart = (one: number, next: number): number => pixels * Math.log(next / one) / Math.log(high / low)
-  return Axis.ticks({ low, high, constant: undefined }, {
-    ideal: ideal(pixels),
-    most: most(pixels),
-    fits: ({ values }) => values.every((value, i) => i === 0 || apart(values[i - 1] ?? value, value) >= 16)
-  })
+  const round = (most: number): Marks =>
+    Axis.ticks({ low, high, constant: undefined }, {
+      ideal: ideal(pixels),
+      most,
+      fits: ({ values }) => values.every((value, i) => i === 0 || apart(values[i - 1] ?? value, value) >= 16)
+    })
+  const few = round(most(pixels))
+  // One mark tells where, but not how much.
+  if (few.values.length >= 2) return few
+  return some.length >= 2 ? powers(some) : round(2 * most(pixels))
 }
 
 const powers = (values: ReadonlyArray<number>): Marks => ({ values, labels: values.map(Format.power) })
