@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { describeMoments, descriptionSize, mergeMoments, momentsOfColumns } from "../../src/internal/columns.ts"
+import { Rows as Kernel } from "../../src/internal/rows.ts"
 import { setState, stateSize } from "../../src/internal/states.ts"
 import * as Moments from "../../src/Moments.ts"
 
@@ -43,7 +44,34 @@ const check = (rows: Rows, ranks: ReadonlyArray<number> = rows.map((_, rank) => 
   const references = Array.from({ length: keys }, (_, k) => accumulated(rows, k, ranks))
   same(moments, references.flatMap(stateOf), "moments")
   checkDescribed(moments, references)
+  checkKernel(rows, ranks, references)
   return moments
+}
+
+const kernel = new Kernel()
+
+/** The same of the kernel: moments, what is told, and that in another order of the keys. */
+const checkKernel = (
+  rows: Rows,
+  ranks: ReadonlyArray<number>,
+  references: ReadonlyArray<Moments.Moments>
+): void => {
+  const keys = references.length
+  const put = (): void => {
+    kernel.open(ranks.length, keys)
+    for (const [i, rank] of ranks.entries()) kernel.numbers.set(rows[rank]!, kernel.first + i * keys)
+  }
+  put()
+  const moments = new Float64Array(keys * stateSize).fill(7)
+  kernel.moments(ranks.length, moments, Int32Array.from(ranks))
+  same(moments, references.flatMap(stateOf), "the kernel's moments")
+  put()
+  const description = new Float64Array(keys * descriptionSize + 5).fill(7)
+  kernel.describe(ranks.length, description, 3, Int32Array.from(ranks))
+  same(description, [7, 7, 7, ...references.flatMap(described), 7, 7], "the kernel's description")
+  const places = Int32Array.from(references, (_, k) => keys - 1 - k)
+  kernel.describe(ranks.length, description, 3, Int32Array.from(ranks), places)
+  same(description, [7, 7, 7, ...references.toReversed().flatMap(described), 7, 7], "the kernel's, turned round")
 }
 
 const checkDescribed = (moments: Float64Array, references: ReadonlyArray<Moments.Moments>): void => {

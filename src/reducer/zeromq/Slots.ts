@@ -80,8 +80,6 @@ export const make = (options: Options): Slots => {
   const own = new Numbers()
   const names = new WeakMap<Shape, Names>()
   const slab = new Slab()
-  let moments = new Float64Array(0)
-  let someMoments = new Float64Array(0)
 
   const isSettled = (slot: Sheets.Slot): boolean => slot.open === 0 && root.latest[slot.domain] >= slot.step
   const intake = new Intake({
@@ -137,26 +135,26 @@ export const make = (options: Options): Slots => {
 
   const statisticsOf = ({ shape, sheet, slot }: Pending): Described | undefined => {
     if (sheet === undefined) return undefined
-    const { keys, places } = shape
-    if (moments.length < keys.length * momentFields) moments = new Float64Array(2 * keys.length * momentFields)
+    const { columns, inOrder, keys, places } = shape
     const from = slab.take(keys.length * descriptionSize)
     const { numbers } = slab
     let named = names.get(shape)
     if (named === undefined) names.set(shape, named = namesOf(keys))
     let count = sheet.given
-    if (sheet.pieces === undefined) merger.merge(sheet, moments)
+    if (sheet.pieces === undefined) merger.describe(sheet, numbers, from, inOrder ? undefined : places)
     else {
       const pieces = Sheets.piecesOf(sheet)
       count = countOf(pieces)
+      const moments = new Float64Array(keys.length * momentFields)
       // What was let go of says nothing.
       merger.merge({ ...nothing, width: keys.length }, moments)
       for (const piece of pieces) {
-        if (someMoments.length < piece.width * momentFields) someMoments = new Float64Array(moments.length)
-        merger.merge(piece, someMoments)
-        place(someMoments, piece.columns, moments, shape.columns)
+        const some = new Float64Array(piece.width * momentFields)
+        merger.merge(piece, some)
+        place(some, piece.columns, moments, columns)
       }
+      describeMoments(moments, keys.length, numbers, from, inOrder ? undefined : places)
     }
-    describeMoments(moments, keys.length, numbers, from, shape.inOrder ? undefined : places)
     return new Described(named, numbers, from, count, Math.max(expectedAt(slot), count))
   }
 

@@ -1,10 +1,11 @@
 /**
- * The moments of what is in sheets: rows and parts, merged in the order of ranks, so that it makes no difference to a single
- * bit who came first.
+ * What is said in sheets, worked out: rows and parts, merged in the order of ranks, so that it makes no difference to a
+ * single bit who came first.
  *
  * @since 0.3.0
  */
-import { mergeMoments, momentsOfColumns } from "../../../internal/columns.ts"
+import { describeMoments, mergeMoments } from "../../../internal/columns.ts"
+import { Rows } from "../../../internal/rows.ts"
 import { momentFields } from "../Frame.ts"
 import * as RankSet from "../RankSet.ts"
 import { by, type Part } from "./Sheets.ts"
@@ -29,8 +30,10 @@ export interface Mergeable {
 
 /** Merges in the order of ranks. Used again and again: it holds what it needs on the way. */
 export class Merger {
+  readonly #rows = new Rows()
   readonly #ranks: Int32Array
   #piece = new Float64Array(0)
+  #moments = new Float64Array(0)
 
   constructor(worldSize: number) {
     this.#ranks = new Int32Array(worldSize)
@@ -38,37 +41,66 @@ export class Merger {
 
   /** The moments of each column, to `out`. */
   merge(of: Mergeable, out: Float64Array): void {
-    const { base, has, parts, values, width } = of
-    const end = width === 0 ? base : Math.min(has.length, base + values.length / width)
+    const { base, parts, width } = of
+    const end = endOf(of)
     if (parts.length === 0) {
-      this.#rows(of, base, end, out)
+      this.#merge(of, base, end, out)
       return
     }
     if (this.#piece.length < width * momentFields) this.#piece = new Float64Array(width * momentFields)
-    momentsOfColumns(values, width, this.#ranks, 0, out)
+    this.#merge(of, base, base, out)
     let from = base
     for (let i = 0; i <= parts.length; i++) {
       const part = parts[i]
       const to = part === undefined ? end : Math.max(from, Math.min(end, RankSet.first(part.ranks)))
-      if (this.#rows(of, from, to, this.#piece)) mergeMoments(out, this.#piece, width)
+      if (this.#merge(of, from, to, this.#piece)) mergeMoments(out, this.#piece, width)
       from = to
       if (part !== undefined) mergeMoments(out, part.moments, width)
     }
   }
 
+  /** What is told of each column (of those at `places`, where they are given), to `out` from `to` on. */
+  describe(of: Mergeable, out: Float64Array, to: number, places?: Int32Array): void {
+    const { base, parts, width } = of
+    if (parts.length === 0) {
+      const n = this.#gather(of, base, endOf(of))
+      this.#rows.describe(n, out, to, this.#named(n), places)
+      return
+    }
+    if (this.#moments.length < width * momentFields) this.#moments = new Float64Array(width * momentFields)
+    this.merge(of, this.#moments)
+    describeMoments(this.#moments, width, out, to, places)
+  }
+
   /** The moments of the rows of some ranks in a row; false where there are none. */
-  #rows({ base, has, values, width }: Mergeable, from: number, to: number, out: Float64Array): boolean {
+  #merge(of: Mergeable, from: number, to: number, out: Float64Array): boolean {
+    const n = this.#gather(of, from, to)
+    this.#rows.moments(n, out, this.#named(n))
+    return n > 0
+  }
+
+  /** Hands over the rows of some ranks in a row: gives how many there are. */
+  #gather({ base, has, values, width }: Mergeable, from: number, to: number): number {
     let n = 0
-    for (let rank = from; rank < to; rank++) if (has[rank] === by.row) this.#ranks[n++] = rank - base
-    momentsOfColumns(values, width, this.#ranks, n, out)
-    if (base > 0 && n > 0) {
-      for (let at = 0; at < width * momentFields; at += momentFields) {
-        for (const field of [at + argmin, at + argmax]) if (out[field]! >= 0) out[field]! += base
+    for (let rank = from; rank < to; rank++) if (has[rank] === by.row) this.#ranks[n++] = rank
+    this.#rows.open(n, width)
+    const { first, numbers } = this.#rows
+    if (n * width === values.length) numbers.set(values, first)
+    else {
+      for (let i = 0, at = first; i < n; i++) {
+        const row = (this.#ranks[i]! - base) * width
+        for (let k = 0; k < width; k++) numbers[at++] = values[row + k]!
       }
     }
-    return n > 0
+    return n
+  }
+
+  /** Which ranks the first `n` rows are; undefined where they are the first. */
+  #named(n: number): Int32Array | undefined {
+    return n === 0 || this.#ranks[n - 1] === n - 1 ? undefined : this.#ranks
   }
 }
 
-/** Where the ranks of the least and the greatest value are among the moments of a key. */
-const [argmin, argmax] = [4, 5]
+/** The rank behind the last that has room for a row. */
+const endOf = ({ base, has, values, width }: Mergeable): number =>
+  width === 0 ? base : Math.min(has.length, base + values.length / width)
