@@ -11,8 +11,8 @@
  *   values. So a frame that was received is read where it lies, without a copy, unless its buffer is not aligned.
  * - No byte string makes {@link decode} throw, or allocate more than a small multiple of its length: every size is
  *   checked against the length before it is used.
- * - What is encoded is fresh memory each time: a message that was sent may still be read by the sender's transport,
- *   and must never be written to again.
+ * - What is encoded is fresh memory, unless the caller has some: a message that was sent may still be read by the
+ *   sender's transport, and must not be written to before its receiver has acknowledged it.
  *
  * @since 0.3.0
  */
@@ -25,6 +25,7 @@ export {
   encodeSchema,
   encodeSignal,
   entryBytes,
-  leafBytes
+  leafBytes,
+  type Memory
 } from "./frame/Encode.ts"
 export * from "./frame/Model.ts"

@@ -351,7 +351,7 @@ class Impl implements Producer {
     const count = this.#count
     const columns = { count, keys: this.#keys, steps: this.#steps, domains: this.#domains, values: this.#values }
     const bits = this.#dense ? undefined : this.#bits
-    this.#ring.push(schema, count, now, (stamp) => encodeLeaf(stamp, schema.id, columns, bits))
+    this.#ring.push(schema, count, now, (stamp, memory) => encodeLeaf(stamp, schema.id, columns, bits, memory))
     this.#count = 0
     this.#dense = true
     this.#unsent = true

@@ -5,10 +5,12 @@
  * - A frame goes out with the schema it needs in front, unless that was told since the peer last began anew.
  * - It is bounded by bytes. What does not fit pushes out the oldest, sent or not; a heartbeat then says up to which number
  *   nothing will come any more, so that the receiver does not wait for it.
+ * - The memory of a large frame is used again once it is acknowledged: a frame for each is what collecting garbage would be
+ *   about. Only of one that was given out once: another copy may still be on its way.
  *
  * @since 0.3.0
  */
-import { encodeSchema, encodeSignal, type Origin, type Stamp } from "./Frame.ts"
+import { encodeSchema, encodeSignal, type Memory, type Origin, type Stamp } from "./Frame.ts"
 import { type Schema, Window } from "./Schema.ts"
 
 // -----------------------------------------------------------------------------
@@ -23,7 +25,12 @@ import { type Schema, Window } from "./Schema.ts"
  */
 export interface Ring {
   /** Keeps a frame of so many records, made with the number it gets. */
-  readonly push: (schema: Schema, records: number, now: number, encode: (stamp: Stamp) => Uint8Array) => void
+  readonly push: (
+    schema: Schema,
+    records: number,
+    now: number,
+    encode: (stamp: Stamp, memory: Memory) => Uint8Array<ArrayBuffer>
+  ) => void
   /** Sends what is to be sent now, until `send` says that it could not: from there it goes on the next time. */
   readonly drain: (now: number, send: (frame: Uint8Array, numbered: boolean) => boolean) => boolean
   /** The same as a list, with at most `limit` of those that are numbered. */
@@ -53,10 +60,12 @@ export interface RingStats {
 
 interface Entry {
   readonly seq: number
-  readonly bytes: Uint8Array
+  readonly bytes: Uint8Array<ArrayBuffer>
   readonly cost: number
   readonly records: number
   readonly schema: Schema
+  /** How often it was given out. */
+  given: number
 }
 
 // -----------------------------------------------------------------------------
@@ -81,6 +90,9 @@ const entryBytes = 256
 
 const nothing: ReadonlyArray<Uint8Array> = []
 
+/** So many frames are kept to be written anew. */
+const mostSpare = 64
+
 class Impl implements Ring {
   readonly #origin: Origin
   readonly #ringBytes: number
@@ -97,6 +109,8 @@ class Impl implements Ring {
   #floor = 0
   #floorTold = true
   #lastSchema: Schema | undefined
+  /** Memory that can be used again, of one length. */
+  #spare: Array<Uint8Array<ArrayBuffer>> = []
   #keptBytes = 0
   #bytes = 0
   #overflowed = 0
@@ -109,12 +123,12 @@ class Impl implements Ring {
 
   readonly push: Ring["push"] = (schema, records, now, encode) => {
     const seq = ++this.#lastSeq
-    const bytes = encode(this.#stamp(seq, now))
+    const bytes = encode(this.#stamp(seq, now), this.#memory)
     // A schema that is held for the sake of this frame counts.
     const cost = bytes.length + entryBytes + records * this.#recordBytes +
       (schema === this.#lastSchema ? 0 : schema.bytes)
     this.#lastSchema = schema
-    this.#entries.push({ seq, bytes, cost, records, schema })
+    this.#entries.push({ seq, bytes, cost, records, schema, given: 0 })
     this.#bytes += bytes.length
     this.#keptBytes += cost
     while (this.#keptBytes > this.#ringBytes && this.#entries.length - this.#first > 1) {
@@ -129,11 +143,13 @@ class Impl implements Ring {
       this.#floorTold = true
     }
     for (; this.#next < this.#entries.length; this.#next++) {
-      const { bytes, schema, seq } = this.#entries[this.#next]!
+      const entry = this.#entries[this.#next]!
+      const { bytes, schema, seq } = entry
       if (!this.#told.has(schema.id)) {
         if (!send(encodeSchema(this.#stamp(0, now), schema.id, schema.keys), false)) return false
         this.#told.set(schema.id, true, schema.bytes)
       }
+      entry.given++
       if (!send(bytes, true)) return false
       this.#takenSeq = Math.max(this.#takenSeq, seq)
     }
@@ -157,7 +173,10 @@ class Impl implements Ring {
   readonly acked = (seq: number): void => {
     // What was never taken cannot have been received.
     const last = Math.min(seq, this.#takenSeq)
-    while (this.#first < this.#entries.length && this.#entries[this.#first]!.seq <= last) this.#dropFirst()
+    while (this.#first < this.#entries.length && this.#entries[this.#first]!.seq <= last) {
+      this.#keep(this.#entries[this.#first]!)
+      this.#dropFirst()
+    }
   }
 
   readonly rewind = (seq: number): void => {
@@ -174,6 +193,15 @@ class Impl implements Ring {
     keptBytes: this.#keptBytes,
     overflowed: this.#overflowed
   })
+
+  readonly #memory: Memory = (length) => this.#spare[0]?.length === length ? this.#spare.pop() : undefined
+
+  /** Keeps the memory of what is acknowledged. */
+  #keep({ bytes, given }: Entry): void {
+    if (given !== 1 || bytes.length < bytes.buffer.byteLength) return
+    if (this.#spare[0]?.length !== bytes.length) this.#spare = []
+    if (this.#spare.length < mostSpare) this.#spare.push(bytes)
+  }
 
   #stamp(seq: number, now: number): Stamp {
     return { ...this.#origin, seq, sentAt: now }

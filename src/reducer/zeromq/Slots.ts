@@ -31,22 +31,28 @@ import { type Mergeable, Merger } from "./slots/Merger.ts"
 import type { Options, Slots } from "./slots/Model.ts"
 import { Queue } from "./slots/Queue.ts"
 import * as Sheets from "./slots/Sheets.ts"
+import { type OfRoot, Together } from "./slots/Together.ts"
 
 export type { Counts, Options, Slots } from "./slots/Model.ts"
 
-/** A record of the root. */
-interface Pending {
+/** A record of the root that waits for the ranks. */
+interface Recorded extends OfRoot {
   readonly row: Row
-  readonly slot: Sheets.Slot
-  /** Where it is itself; undefined where it has no number. */
-  readonly sheet: Sheets.Sheet | undefined
-  readonly shape: Shape
+  readonly domain: 0 | 1
   readonly since: number
   readonly wentBack: number
   /** The greatest step that the root had come to. */
   readonly furthest: number
   /** Ranks below have been found done. */
   next: number
+}
+
+/** One whose statistics are put together in a slot. */
+interface Seated {
+  readonly of: Recorded
+  readonly slot: Sheets.Slot
+  /** Where it is itself; undefined where it has no number. */
+  readonly sheet: Sheets.Sheet | undefined
   /** What was told of it, and whether that was without some ranks. */
   told: Described | undefined
   isPartial: boolean
@@ -65,8 +71,10 @@ const defaultWaiting = 65_536
 export const make = (options: Options): Slots => {
   const { deadlineMillis, joinUntil, remembered = defaultRemembered, waiting = defaultWaiting, worldSize } = options
   const { patienceMillis = 30 * deadlineMillis, startMillis = deadlineMillis } = options
-  const pending = new Queue<Pending>()
-  const closed = new Queue<Pending>()
+  const pending = new Queue<Recorded>()
+  /** The first of those, once it has a slot. */
+  let seated: Seated | undefined
+  const closed = new Queue<Seated>()
   /** Sheets of closed records to which something has come. */
   const late = new Set<Sheets.Sheet>()
   let allJoinedAt: number | undefined
@@ -74,8 +82,12 @@ export const make = (options: Options): Slots => {
   let amended = 0
   /** The records without a step of this process. */
   let counted = 0
-  /** The greatest step of this process in each domain. */
+  /** The latest and the greatest step that this process has recorded in each domain, and how often it went back. */
+  const latest: [number, number] = [-Infinity, -Infinity]
   const reached: [number, number] = [-Infinity, -Infinity]
+  let wentBack = 0
+  /** The greatest step of the records that have closed. */
+  let passed = -Infinity
   const merger = new Merger(worldSize)
   const own = new Numbers()
   const names = new WeakMap<Shape, Names>()
@@ -91,55 +103,91 @@ export const make = (options: Options): Slots => {
       for (const sheet of sheets) if (sheet.isTold) late.add(sheet)
     },
     isSettled,
-    lenient: true
+    isRoot: true
   })
+  const together = new Together(intake)
   const { ranks } = intake
   const root = ranks[0]!
 
   // Complete -------------------------------------------------------------------
 
-  const hasAll = ({ sheet }: Pending, rank: number): boolean => sheet === undefined || Sheets.isInAll(sheet, rank)
-
-  const isDone = (record: Pending, index: number): boolean => {
+  /** Whether a rank that is not at a record will not come to it. */
+  const hasMovedOn = ({ domain, furthest, step, wentBack }: Recorded, index: number): boolean => {
     const rank = ranks[index]!
     if (!rank.live) return rank.joined || allJoinedAt !== undefined
-    if (hasAll(record, index)) return true
-    const latest = rank.latest[record.slot.domain]
-    return latest > record.slot.step && (rank.wentBack >= record.wentBack || latest > record.furthest)
+    const latest = rank.latest[domain]
+    return latest > step && (rank.wentBack >= wentBack || latest > furthest)
   }
+
+  const isDone = ({ of, sheet }: Seated, index: number): boolean =>
+    sheet === undefined || Sheets.isInAll(sheet, index) || hasMovedOn(of, index)
 
   /** When everybody was there, or those who were not were no longer waited for. */
   const settleJoining = (now: number): void => {
     if (allJoinedAt === undefined && (intake.joined === worldSize || now >= joinUntil)) allJoinedAt = now
   }
 
-  const deadlineOf = (record: Pending, index: number): number => {
+  const deadlineOf = (record: Recorded, index: number): number => {
     const since = Math.max(record.since, allJoinedAt ?? Infinity)
     const rank = ranks[index]!
     // Jobs do not start up equally fast.
     if (!rank.begun) return Math.max(since + deadlineMillis, (allJoinedAt ?? Infinity) + startMillis)
-    const progressAt = rank.progressAt[record.slot.domain]
+    const progressAt = rank.progressAt[record.domain]
     return Math.min(Math.max(since, progressAt) + deadlineMillis, since + Math.max(deadlineMillis, patienceMillis))
   }
 
   /** Whether a record has all it will get; `next` is where it waits. */
-  const isComplete = (record: Pending, now: number): boolean => {
-    if (record.sheet?.pieces === undefined && record.sheet?.given === worldSize) return true
-    for (; record.next < worldSize; record.next++) {
-      if (!isDone(record, record.next) && now < deadlineOf(record, record.next)) return false
+  const isComplete = (record: Seated, now: number): boolean => {
+    const { of, sheet } = record
+    if (sheet?.pieces === undefined && sheet?.given === worldSize) return true
+    for (; of.next < worldSize; of.next++) {
+      if (!isDone(record, of.next) && now < deadlineOf(of, of.next)) return false
     }
     return true
   }
 
+  /** Whether the first record is one that every rank is at, or will be. If not, it needs a slot. */
+  const isTogether = (record: Recorded, now: number): "yes" | "not yet" | "no" => {
+    const { domain, shape, step } = record
+    if (domain === 1 || shape.keys.length === 0 || step < passed || intake.knows(0, step)) return "no"
+    for (record.next = Math.max(1, record.next); record.next < worldSize; record.next++) {
+      const index = record.next
+      intake.unpack(index, step)
+      if (together.isAt(record, index)) continue
+      const isAwaited = intake.isAtEnd(index) && !hasMovedOn(record, index) && now < deadlineOf(record, index)
+      return isAwaited ? "not yet" : "no"
+    }
+    return "yes"
+  }
+
+  /** Gives a record a slot, with all that ranks have said of it. */
+  const seat = (of: Recorded): Seated => {
+    const { at, domain, numbers, shape, step } = of
+    const slot = intake.slot(domain, step)
+    const sheet = shape.keys.length === 0 ? undefined : intake.put(0, slot, shape, numbers, at)
+    slot.open++
+    progress(root, domain, step, of.since)
+    of.next = 0
+    if (domain === 0) { for (let index = 1; index < worldSize; index++) intake.unpack(index, step, true) }
+    return { of, slot, sheet, told: undefined, isPartial: false }
+  }
+
+  /** Puts in slots what has come of steps that were passed. */
+  const takeLate = (): void => {
+    const first = pending.first()
+    const isFirst = seated === undefined && first?.domain === 0
+    const step = Math.max(passed, first?.domain === 0 ? first.step : -Infinity)
+    for (const index of intake.arrived) intake.unpack(index, step, !isFirst)
+    intake.arrived.clear()
+  }
+
   // Statistics -----------------------------------------------------------------
 
-  const statisticsOf = ({ shape, sheet, slot }: Pending): Described | undefined => {
+  const statisticsOf = ({ of: { shape }, sheet, slot }: Seated): Described | undefined => {
     if (sheet === undefined) return undefined
     const { columns, inOrder, keys, places } = shape
     const from = slab.take(keys.length * descriptionSize)
     const { numbers } = slab
-    let named = names.get(shape)
-    if (named === undefined) names.set(shape, named = namesOf(keys))
     let count = sheet.given
     if (sheet.pieces === undefined) merger.describe(sheet, numbers, from, inOrder ? undefined : places)
     else {
@@ -155,7 +203,13 @@ export const make = (options: Options): Slots => {
       }
       describeMoments(moments, keys.length, numbers, from, inOrder ? undefined : places)
     }
-    return new Described(named, numbers, from, count, Math.max(expectedAt(slot), count))
+    return new Described(namesFor(shape), numbers, from, count, Math.max(expectedAt(slot), count))
+  }
+
+  const namesFor = (shape: Shape): Names => {
+    let named = names.get(shape)
+    if (named === undefined) names.set(shape, named = namesOf(shape.keys))
+    return named
   }
 
   /** How many ranks are there, or had come that far before they left. */
@@ -179,8 +233,20 @@ export const make = (options: Options): Slots => {
 
   // Publishing -----------------------------------------------------------------
 
-  const publish = (record: Pending): Row => {
-    const { row, slot } = record
+  /** One that every rank is at; undefined where one is not after all. */
+  const publishTogether = (record: Recorded): Row | undefined => {
+    const { row, shape, step } = record
+    const from = slab.take(shape.keys.length * descriptionSize)
+    const { numbers } = slab
+    if (!together.take(record, numbers, from)) return undefined
+    progress(root, 0, step, record.since)
+    passed = step
+    return { ...row, statistics: new Described(namesFor(shape), numbers, from, worldSize, worldSize) }
+  }
+
+  const publish = (record: Seated): Row => {
+    const { of: { domain, row, step }, slot } = record
+    if (domain === 0) passed = Math.max(passed, step)
     const statistics = statisticsOf(record)
     tell(record, statistics)
     for (const sheet of sheetsOf(record)) sheet.isTold = true
@@ -193,7 +259,7 @@ export const make = (options: Options): Slots => {
     return statistics === undefined ? row : { ...row, statistics }
   }
 
-  const tell = (record: Pending, statistics: Described | undefined): void => {
+  const tell = (record: Seated, statistics: Described | undefined): void => {
     if (record.isPartial) partial--
     record.told = statistics
     record.isPartial = statistics !== undefined && statistics.count < statistics.expected &&
@@ -202,7 +268,7 @@ export const make = (options: Options): Slots => {
   }
 
   /** What rank 0 alone records, as an evaluation, lacks nobody. */
-  const isRootsOwn = (record: Pending, { count }: Described): boolean =>
+  const isRootsOwn = (record: Seated, { count }: Described): boolean =>
     count === 1 && ranks.every((_, index) => index === 0 || isDone(record, index))
 
   const forgetClosed = (): void => {
@@ -227,7 +293,7 @@ export const make = (options: Options): Slots => {
       const statistics = statisticsOf(record)
       if (statistics === undefined || statistics.same(record.told)) continue
       tell(record, statistics)
-      again.push({ ...record.row, statistics })
+      again.push({ ...record.of.row, statistics })
     }
     late.clear()
     amended += again.length
@@ -236,11 +302,24 @@ export const make = (options: Options): Slots => {
 
   const close: Slots["close"] = (now) => {
     settleJoining(now)
+    takeLate()
     const rows = amend()
     for (let record = pending.first(); record !== undefined; record = pending.first()) {
-      if (!isComplete(record, now) && pending.size <= waiting) break
+      if (seated === undefined) {
+        const state = isTogether(record, now)
+        const row = state === "yes" ? publishTogether(record) : undefined
+        if (row !== undefined) {
+          pending.shift()
+          rows.push(row)
+          continue
+        }
+        if (state === "not yet" && pending.size <= waiting) break
+        seated = seat(record)
+      }
+      if (!isComplete(seated, now) && pending.size <= waiting) break
       pending.shift()
-      rows.push(publish(record))
+      rows.push(publish(seated))
+      seated = undefined
     }
     return rows
   }
@@ -262,30 +341,20 @@ export const make = (options: Options): Slots => {
     root: (record, now) => {
       if (!root.live) intake.enter(root, now)
       settleJoining(now)
-      const slot = intake.slot(record.step === undefined ? 1 : 0, record.step ?? counted++)
+      const domain = record.step === undefined ? 1 : 0
+      const step = record.step ?? counted++
       const shape = intake.catalog.read(record.metrics, own)
-      const sheet = shape.keys.length === 0 ? undefined : intake.put(0, slot, shape, own.values, 0)
-      progress(root, slot, now)
-      slot.open++
-      const since = now
-      const furthest = reached[slot.domain] = Math.max(reached[slot.domain], slot.step)
-      const { wentBack } = root
-      pending.push({
-        row: record,
-        slot,
-        sheet,
-        shape,
-        since,
-        wentBack,
-        furthest,
-        next: 0,
-        told: undefined,
-        isPartial: false
-      })
+      const { at, values: numbers } = own
+      own.at += shape.columns.keys.length
+      if (step < latest[domain]) wentBack++
+      latest[domain] = step
+      const furthest = reached[domain] = Math.max(reached[domain], step)
+      pending.push({ row: record, domain, step, shape, numbers, at, since: now, wentBack, furthest, next: 0 })
     },
     close,
     flush: () => close(Infinity),
     acks: () => {
+      if (pending.size === 0) { for (let index = 1; index < worldSize; index++) intake.unpack(index, passed, true) }
       intake.settle()
       return intake.acks()
     },
@@ -315,7 +384,7 @@ export const make = (options: Options): Slots => {
 // -----------------------------------------------------------------------------
 
 /** Where a record is. */
-const sheetsOf = ({ sheet }: Pending): ReadonlyArray<Sheets.Sheet> => sheet === undefined ? [] : Sheets.piecesOf(sheet)
+const sheetsOf = ({ sheet }: Seated): ReadonlyArray<Sheets.Sheet> => sheet === undefined ? [] : Sheets.piecesOf(sheet)
 
 /** Columns that were let go of. */
 const nothing: Mergeable = {

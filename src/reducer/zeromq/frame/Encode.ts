@@ -25,6 +25,14 @@ import {
   type Stamp
 } from "./Model.ts"
 
+/**
+ * Memory of this length that nobody needs, if there is some.
+ *
+ * @category models
+ * @since 0.5.2
+ */
+export type Memory = (length: number) => Uint8Array<ArrayBuffer> | undefined
+
 // -----------------------------------------------------------------------------
 // Encoding
 // -----------------------------------------------------------------------------
@@ -86,11 +94,12 @@ export const encodeLeaf = (
   stamp: Stamp,
   schema: number,
   leaf: Pick<Leaf, "count" | "keys" | "steps" | "domains" | "values">,
-  presence?: Uint8Array
+  presence?: Uint8Array,
+  memory?: Memory
 ): Uint8Array<ArrayBuffer> => {
   const { count, keys } = leaf
   const to = layout("leaf", keys, count, presence === undefined)
-  const frame = openColumns("leaf", stamp, schema, leaf, to, presence)
+  const frame = openColumns("leaf", stamp, schema, leaf, to, presence, 0, memory)
   putDoubles(frame.bytes, headerBytes + to.values, leaf.values, to.numbers)
   return close(frame)
 }
@@ -178,9 +187,17 @@ const within = (what: string, size: number, limit: number): void => {
 }
 
 /** All is 0 but the numbers, which the caller writes: `numbers` of them, `values` bytes behind the header. */
-const open = (type: keyof typeof codes, stamp: Stamp, payload: number, values = 0, numbers = 0): Open => {
+const open = (
+  type: keyof typeof codes,
+  stamp: Stamp,
+  payload: number,
+  values = 0,
+  numbers = 0,
+  memory?: Memory
+): Open => {
   within("frame", headerBytes + payload, limits.frameBytes)
-  const bytes = fresh(headerBytes + payload, headerBytes + values, headerBytes + values + 8 * numbers)
+  const from = headerBytes + values
+  const bytes = memoryOf(headerBytes + payload, from, from + 8 * numbers, memory)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   view.setUint32(at.magic, magic, true)
   view.setUint8(at.major, major)
@@ -200,10 +217,10 @@ const slabBytes = 64 * 1024
 let slab = new ArrayBuffer(0)
 let used = 0
 
-const fresh = (length: number, from: number, to: number): Uint8Array<ArrayBuffer> => {
+const memoryOf = (length: number, from: number, to: number, memory?: Memory): Uint8Array<ArrayBuffer> => {
   if (length > slabBytes / 4) {
     // What is written anyway need not be cleared, which costs more than writing it.
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+    const bytes = memory?.(length) ?? new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
     return bytes.fill(0, 0, from).fill(0, to)
   }
   if (used + length > slab.byteLength) {
@@ -227,12 +244,13 @@ const openColumns = (
   columns: Pick<Leaf, "count" | "keys" | "steps" | "domains">,
   to: ReturnType<typeof layout>,
   presence: Uint8Array | undefined,
-  behind = 0
+  behind = 0,
+  memory?: Memory
 ): Open => {
   const { count, keys } = columns
   within("records", count, limits.records)
   within("keys", keys, limits.keys)
-  const frame = open(type, stamp, to.bytes + behind, to.values, to.numbers)
+  const frame = open(type, stamp, to.bytes + behind, to.values, to.numbers, memory)
   frame.view.setUint16(at.flags, presence === undefined ? denseFlag : 0, true)
   frame.view.setUint32(at.schema, schema, true)
   frame.view.setUint32(at.keys, keys, true)

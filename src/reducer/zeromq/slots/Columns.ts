@@ -106,7 +106,7 @@ export class Catalog {
     return reading
   }
 
-  /** The shape of a record of this process, whose numbers are written to `row`. */
+  /** The shape of a record of this process, whose numbers are written to `row`, at its place. */
   read(metrics: Metrics, row: Row): Shape {
     const last = this.#last
     const likely = last?.next ?? last
@@ -199,15 +199,21 @@ export const meet = (a: Columns, b: Columns): boolean => {
 // Rows
 // -----------------------------------------------------------------------------
 
-/** Where the numbers of a record are read to. */
+/** Where the numbers of records are read to, one after the other. */
 export class Row {
-  values = new Float64Array(64)
+  values = new Float64Array(0)
+  /** Where the next record begins. */
+  at = 0
 
-  atLeast(width: number): Float64Array {
-    if (this.values.length < width) this.values = new Float64Array(2 * width)
-    return this.values
+  /** Makes room for a record. */
+  open(width: number): void {
+    if (this.at + width <= this.values.length) return
+    this.values = new Float64Array(Math.max(width, rowSize))
+    this.at = 0
   }
 }
+
+const rowSize = 8192
 
 // -----------------------------------------------------------------------------
 // Internal
@@ -216,7 +222,8 @@ export class Row {
 /** Reads a record that has a shape; false where it has another. */
 const readAs = (shape: Shape, metrics: Metrics, row: Row): boolean => {
   const { all, at } = shape
-  const values = row.atLeast(all.length)
+  row.open(all.length)
+  const { at: first, values } = row
   let i = 0
   for (const key in metrics) {
     if (i === all.length || key !== all[i]) return false
@@ -224,7 +231,7 @@ const readAs = (shape: Shape, metrics: Metrics, row: Row): boolean => {
     const number = typeof value === "number" ? value : numberOf(value)
     const place = at[i++]!
     if (number === undefined ? place >= 0 : place < 0) return false
-    if (number !== undefined) values[place] = number
+    if (number !== undefined) values[first + place] = number
   }
   return i === all.length
 }

@@ -6,8 +6,9 @@
  * - A rank is heard through one sender at a time (`via`). When that changes, or an aggregator begins anew, what was said
  *   through the one before of slots that are not settled is forgotten: it is not acknowledged, so it comes again. What comes
  *   again of slots that are settled is dropped where the rank is in them.
+ * - A root lets frames wait as they came until it comes to their steps (Lane.ts).
  * - A frame is acknowledged when all slots it was about are settled. What that means, its user says. A root may never come
- *   to some: it acknowledges the oldest frame of a sender where more is open than that has to keep (`lenient`).
+ *   to some: it acknowledges the oldest frame of a sender where more is open than that has to keep (`isRoot`).
  *
  * @since 0.3.0
  */
@@ -16,7 +17,8 @@ import type { Aggregate, Leaf } from "../Frame.ts"
 import { momentFields } from "../Frame.ts"
 import * as RankSet from "../RankSet.ts"
 import { Window } from "../Schema.ts"
-import { Catalog, type Reading, type Told } from "./Columns.ts"
+import { Catalog, type Columns, type Reading, type Told } from "./Columns.ts"
+import { Lane } from "./Lane.ts"
 import * as Mixed from "./Mixed.ts"
 import { type Most as MostOpen, mostOfAggregator, mostOfRank, Open } from "./Open.ts"
 import { Pool } from "./Pool.ts"
@@ -34,8 +36,8 @@ export interface Options {
   readonly came: (sheet: Sheets.Sheet) => void
   /** The same of the sheets of one record. */
   readonly cameTo: (sheets: ReadonlyArray<Sheets.Sheet>) => void
-  /** What a sender has said is acknowledged sooner or later, settled or not. */
-  readonly lenient?: boolean
+  /** A root's: records wait in lanes, and what a sender has said is acknowledged sooner or later, settled or not. */
+  readonly isRoot?: boolean
   /** Whether nothing more is to be done about a slot than to take what comes late. */
   readonly isSettled: (slot: Sheets.Slot) => boolean
 }
@@ -81,6 +83,10 @@ export class Intake {
   readonly ranks: ReadonlyArray<Rank>
   readonly catalog = new Catalog()
   readonly pool: Pool
+  /** Of each rank that has one. */
+  readonly lanes: Array<Lane | undefined>
+  /** The ranks to whose lanes something has come since it was asked last. */
+  readonly arrived = new Set<number>()
   joined = 0
   live = 0
   lost = 0
@@ -101,6 +107,7 @@ export class Intake {
     this.#options = options
     this.pool = new Pool(options.worldSize, options.base ?? 0)
     this.ranks = Array.from({ length: options.worldSize }, unheard)
+    this.lanes = this.ranks.map(() => undefined)
   }
 
   /** The number of the sender that is the aggregator of which this is the first rank; a rank's own is the rank. */
@@ -119,6 +126,7 @@ export class Intake {
       rank.incarnation = incarnation
       rank.latest.fill(-Infinity)
       rank.again.fill(-Infinity)
+      this.lanes[index]?.forget()
     } else if (rank.via !== via) this.#repeat(rank.via, index)
     rank.via = via
     return via === index ? this.#open(index, incarnation) : 0
@@ -172,18 +180,28 @@ export class Intake {
     if (told === undefined || seq > sender.seq + 1) return false
     sender.seq = Math.max(sender.seq, seq)
     this.speaking = rank
-    const slots: Array<Sheets.Slot> = []
     const width = told.keys.length
     const isWhole = records.keys === width
     if (!isWhole) this.dropped++
+    const frame = sender.open.push(seq, records.count, records.values.byteLength)
+    if (isWhole && this.#canWait(index, records)) {
+      const { count, steps, values } = records
+      const lane = this.lanes[index] ??= new Lane()
+      lane.push({ frame, reading: told.whole, count, steps, values, width })
+      this.pool.bytes += values.byteLength
+      this.arrived.add(index)
+      progress(rank, 0, lane.last, now)
+      return true
+    }
+    this.unpack(index, Infinity)
+    const { slots } = frame
     for (let i = 0, n = isWhole ? records.count : 0; i < n; i++) {
       const slot = this.slot(records.domains[i] === 1 ? 1 : 0, records.steps[i]!)
       if (slots.at(-1) !== slot) slots.push(slot)
       const reading = records.dense ? told.whole : this.#reading(told, records, i)
       this.put(index, slot, reading, records.values, i * width)
-      progress(rank, slot, now)
+      progress(rank, slot.domain, slot.step, now)
     }
-    sender.open.push(seq, slots, records.count, records.values.byteLength)
     return true
   }
 
@@ -195,7 +213,7 @@ export class Intake {
     if (told === undefined || seq > sender.seq + 1) return false
     sender.seq = Math.max(sender.seq, seq)
     this.speaking = undefined
-    const slots: Array<Sheets.Slot> = []
+    const { slots } = sender.open.push(seq, entries.count, entries.moments.byteLength)
     const width = told.keys.length * momentFields
     for (let i = 0; i < entries.count; i++) {
       const slot = this.slot(entries.domains[i] === 1 ? 1 : 0, entries.steps[i]!)
@@ -213,10 +231,9 @@ export class Intake {
       else this.#options.cameTo(sheets)
       RankSet.each(ranks, (index) => {
         const rank = this.ranks[index]
-        if (rank !== undefined) progress(rank, slot, now)
+        if (rank !== undefined) progress(rank, slot.domain, slot.step, now)
       })
     }
-    sender.open.push(seq, slots, entries.count, entries.moments.byteLength)
     return true
   }
 
@@ -243,7 +260,7 @@ export class Intake {
     const rank = this.ranks[index]!
     if (rank.again[slot.domain] > -Infinity) {
       if (slot.step > rank.again[slot.domain]) rank.again[slot.domain] = -Infinity
-      else if (this.#options.isSettled(slot) && Sheets.isIn(slot, columns, index)) return undefined
+      else if (this.#options.isSettled(slot) && this.#isSaid(index, slot, columns)) return undefined
     }
     const stack = Sheets.stackOf(slot, columns)
     if (stack === undefined) {
@@ -256,6 +273,52 @@ export class Intake {
     Sheets.putRow(this.pool, sheet, index, from, numbers, at)
     this.#options.came(sheet)
     return sheet
+  }
+
+  // Lanes ----------------------------------------------------------------------
+
+  /** Puts what a rank has said of steps below this one in slots; of this one, too, where it is `included`. */
+  unpack(index: number, step: number, included = false): void {
+    const lane = this.lanes[index]
+    if (lane === undefined) return
+    const before = lane.bytes
+    const isMeant = (at: number): boolean => included ? at <= step : at < step
+    for (; isMeant(lane.step); lane.next()) {
+      const slot = this.slot(0, lane.step)
+      const { slots } = lane.frame!
+      if (slots.at(-1) !== slot) slots.push(slot)
+      this.put(index, slot, lane.reading!, lane.values, lane.at)
+    }
+    this.pool.bytes += lane.bytes - before
+  }
+
+  /** Whether nothing of a rank waits. */
+  isAtEnd(index: number): boolean {
+    return (this.lanes[index]?.records ?? 0) === 0
+  }
+
+  /** Goes on in a lane: its first record was taken together with those of all other ranks. */
+  take(lane: Lane): void {
+    const before = lane.bytes
+    lane.take()
+    this.pool.bytes += lane.bytes - before
+  }
+
+  /** Whether records may wait in the lane of their rank: in their order, and there are not too many. */
+  #canWait(index: number, { count, dense, domains, steps, values }: Leaf): boolean {
+    const rank = this.ranks[index]!
+    if (this.#options.isRoot !== true || index === 0 || !dense || rank.again[0] > -Infinity) return false
+    const { last = -Infinity, records = 0 } = this.lanes[index] ?? {}
+    if (this.#slots[0].size + records + count > mostAhead || this.pool.bytes + values.byteLength > mostBytes) {
+      return false
+    }
+    let before = Math.max(rank.latest[0], last)
+    for (let i = 0; i < count; i++) {
+      const step = steps[i]!
+      if (domains[i] === 1 || step < before) return false
+      before = step
+    }
+    return true
   }
 
   // Acknowledgements -----------------------------------------------------------
@@ -278,6 +341,12 @@ export class Intake {
   }
 
   // Slots ----------------------------------------------------------------------
+
+  /** Whether anything is known of a step but what waits in lanes. */
+  knows(domain: 0 | 1, step: number): boolean {
+    const slots = this.#slots[domain]
+    return slots.size > 0 && slots.has(step)
+  }
 
   slot(domain: 0 | 1, step: number): Sheets.Slot {
     const slots = this.#slots[domain]
@@ -315,7 +384,7 @@ export class Intake {
   // Internal -------------------------------------------------------------------
 
   #mostOpen(source: number): MostOpen | undefined {
-    if (this.#options.lenient !== true) return undefined
+    if (this.#options.isRoot !== true) return undefined
     const { worldSize } = this.#options
     return source < worldSize ? mostOfRank : mostOfAggregator(worldSize)
   }
@@ -336,6 +405,11 @@ export class Intake {
     return this.catalog.part(told, (key) => of.present(i, key))
   }
 
+  /** Whether a rank is in a slot that is settled, or was when that was closed. */
+  #isSaid(index: number, slot: Sheets.Slot, columns: Columns): boolean {
+    return Sheets.isIn(slot, columns, index) || (slot.domain === 0 && this.lanes[index]?.wasTaken(slot.step) === true)
+  }
+
   #open(source: number, incarnation: number): number {
     const known = this.#senders.get(source)
     if (known?.incarnation === incarnation) return known.seq
@@ -352,6 +426,11 @@ export class Intake {
         if (!isRank) Sheets.withdrawParts(this.pool, slot, source)
         else if (index !== undefined) Sheets.withdrawRow(slot, index)
       }
+    }
+    if (isRank) {
+      const lane = this.lanes[source]
+      this.pool.bytes -= lane?.bytes ?? 0
+      lane?.clear()
     }
     this.#senders.delete(source)
     for (const [i, rank] of this.ranks.entries()) {
@@ -384,7 +463,7 @@ const unheard = (_: unknown, index: number): Rank => ({
 /** It was sent again, since we did not say that we had it. */
 const isHad = (sender: Sender, seq: number): boolean => seq !== 0 && seq <= sender.seq
 
-export const progress = (rank: Rank, { domain, step }: Sheets.Slot, now: number): void => {
+export const progress = (rank: Rank, domain: 0 | 1, step: number, now: number): void => {
   rank.begun = true
   if (step < rank.latest[domain]) rank.wentBack++
   rank.latest[domain] = step

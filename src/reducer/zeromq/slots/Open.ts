@@ -28,9 +28,12 @@ export const mostOfAggregator = (worldSize: number): Most => ({
   perRecord: worldSize + 400
 })
 
-interface Frame {
+export interface Frame {
   readonly seq: number
+  /** Where its records are. */
   readonly slots: Array<Slot>
+  /** How many of them are in no slot yet, see Lane.ts. */
+  waiting: number
   readonly records: number
   readonly bytes: number
 }
@@ -53,12 +56,14 @@ export class Open {
     this.#most = most
   }
 
-  push(seq: number, slots: Array<Slot>, records: number, numberBytes: number): void {
-    if (seq === 0) return
+  push(seq: number, records: number, numberBytes: number): Frame {
     const bytes = frameBytes + numberBytes + records * (this.#most?.perRecord ?? 0)
-    this.#frames.push({ seq, slots, records, bytes })
+    const frame: Frame = { seq, slots: [], waiting: 0, records, bytes }
+    if (seq === 0) return frame
+    this.#frames.push(frame)
     this.#records += records
     this.#bytes += bytes
+    return frame
   }
 
   /** Frames up to this number are no more with their sender. */
@@ -71,7 +76,8 @@ export class Open {
   /** Lets go of what can be acknowledged, and gives its last number; 0: there is none. */
   settle(isSettled: (slot: Slot) => boolean): number {
     let n = 0
-    for (const { slots } of this.#frames) {
+    for (const { slots, waiting } of this.#frames) {
+      if (waiting > 0) break
       while (slots.length > 0 && isSettled(slots.at(-1)!)) slots.pop()
       if (slots.length > 0) break
       n++

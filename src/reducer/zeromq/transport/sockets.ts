@@ -27,6 +27,8 @@ export interface Stats {
 
 const mostFrameBytes = 64 * 1024 * 1024
 const mostInBatch = 256
+/** Who sends as much at a time does not wake anybody up for little. */
+const muchBytes = 64 * 1024
 /** Where more than this share of the last so many milliseconds was spent on what comes, nothing is waited for. */
 const busyShare = 0.1
 const busyMillis = 100
@@ -94,11 +96,17 @@ export const pump = (
         const passed = now - before
         share += (now - began - share * passed) / Math.max(passed, busyMillis)
         before = now
-        if (share < busyShare && messages.length < mostInBatch) await pace()
+        if (share < busyShare && messages.length < mostInBatch && bytesOf(messages) < muchBytes) await pace()
       }
     }
     void run()
   })
+
+const bytesOf = (messages: ReadonlyArray<ReadonlyArray<Message>>): number => {
+  let bytes = 0
+  for (const parts of messages) for (const { length } of parts) bytes += length
+  return bytes
+}
 
 /**
  * Removes a socket's file, if it is there. After `Fs.rmSync` of a socket Node 22 resolves imports without following

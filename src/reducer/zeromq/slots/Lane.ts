@@ -1,0 +1,109 @@
+/**
+ * What a rank has said that the root has not come to yet, as it came: frames of records whose steps ascend. Most records are
+ * taken from there when the root comes to their step and all ranks are at it; only where ranks differ are they put in slots.
+ *
+ * @since 0.5.2
+ */
+import type { Reading } from "./Columns.ts"
+import type { Frame } from "./Open.ts"
+import { Queue } from "./Queue.ts"
+
+/** The records of a frame. */
+export interface Run {
+  readonly frame: Frame
+  readonly reading: Reading
+  readonly count: number
+  readonly steps: Float64Array
+  /** Row by row, `width` numbers each. */
+  readonly values: Float64Array
+  readonly width: number
+}
+
+export class Lane {
+  /** The step of the first record; Infinity where there is none. */
+  step = Infinity
+  /** How its numbers are read, and where they begin. */
+  reading: Reading | undefined
+  values: Float64Array = none
+  at = 0
+  /** How many records there are, and what they take. */
+  records = 0
+  bytes = 0
+  /** The step of the last. */
+  last = -Infinity
+  readonly #runs = new Queue<Run>()
+  #run: Run | undefined
+  #next = 0
+  /** The latest step that was taken together with others', and how many records of it. */
+  #taken = -Infinity
+  #times = 0
+
+  /** The frame that the first record is of. */
+  get frame(): Frame | undefined {
+    return this.#run?.frame
+  }
+
+  push(run: Run): void {
+    const { count, frame, steps, values } = run
+    if (count === 0) return
+    frame.waiting = count
+    this.records += count
+    this.bytes += values.byteLength
+    this.last = steps[count - 1]!
+    this.#runs.push(run)
+    if (this.#run === undefined) this.#begin()
+  }
+
+  /** Goes on to the next record. */
+  next(): void {
+    const run = this.#run!
+    run.frame.waiting--
+    this.records--
+    this.at += run.width
+    if (++this.#next < run.count) this.step = run.steps[this.#next]!
+    else {
+      this.bytes -= run.values.byteLength
+      this.#runs.shift()
+      this.#begin()
+    }
+  }
+
+  /** The same, and it was taken together with those of all other ranks. */
+  take(): void {
+    this.#times = this.step === this.#taken ? this.#times + 1 : 1
+    this.#taken = this.step
+    this.next()
+  }
+
+  /** Whether a record that comes again was taken so. */
+  wasTaken(step: number): boolean {
+    return step < this.#taken || (step === this.#taken && this.#times-- > 0)
+  }
+
+  /** Lets go of all records. */
+  clear(): void {
+    while (this.#run !== undefined) {
+      this.bytes -= this.#run.values.byteLength
+      this.#runs.shift()
+      this.#begin()
+    }
+    this.records = 0
+    this.last = -Infinity
+  }
+
+  /** Forgets what was taken: what comes is of another life. */
+  forget(): void {
+    this.#taken = -Infinity
+  }
+
+  #begin(): void {
+    const run = this.#run = this.#runs.first()
+    this.#next = 0
+    this.at = 0
+    this.step = run === undefined ? Infinity : run.steps[0]!
+    this.reading = run?.reading
+    this.values = run?.values ?? none
+  }
+}
+
+const none = new Float64Array(0)

@@ -1,0 +1,54 @@
+/**
+ * Records that every rank is at: the first in the lane of each is of the same step and has the same keys. Their statistics
+ * are made from what lies there; no slot is needed, nor anything remembered: nothing is missing that could come later.
+ *
+ * @since 0.5.2
+ */
+import { Rows } from "../../../internal/rows.ts"
+import type { Shape } from "./Columns.ts"
+import type { Intake } from "./Intake.ts"
+
+/** What is to be known of a record of the root: its numbers begin at `at`. */
+export interface OfRoot {
+  readonly step: number
+  readonly shape: Shape
+  readonly numbers: Float64Array
+  readonly at: number
+}
+
+export class Together {
+  readonly #intake: Intake
+  readonly #rows = new Rows()
+
+  constructor(intake: Intake) {
+    this.#intake = intake
+  }
+
+  /** Whether a rank is at a record. */
+  isAt({ shape, step }: OfRoot, rank: number): boolean {
+    const lane = this.#intake.lanes[rank]
+    return lane !== undefined && lane.step === step && lane.reading?.columns === shape.columns
+  }
+
+  /** Takes the record of each rank, and tells what they say, to `out` from `to` on; false where one is not at it. */
+  take(record: OfRoot, out: Float64Array, to: number): boolean {
+    const { inOrder, columns, places } = record.shape
+    const { lanes, ranks } = this.#intake
+    const worldSize = ranks.length
+    const width = columns.keys.length
+    this.#rows.open(worldSize, width)
+    const { first, numbers } = this.#rows
+    let next = first
+    for (let k = 0; k < width; k++) numbers[next++] = record.numbers[record.at + k]!
+    for (let rank = 1; rank < worldSize; rank++) {
+      if (!this.isAt(record, rank)) return false
+      const { at, reading, values } = lanes[rank]!
+      const from = reading!.from
+      if (from === undefined) { for (let k = 0; k < width; k++) numbers[next++] = values[at + k]! }
+      else for (let k = 0; k < width; k++) numbers[next++] = values[at + from[k]!]!
+    }
+    for (let rank = 1; rank < worldSize; rank++) this.#intake.take(lanes[rank]!)
+    this.#rows.describe(worldSize, out, to, undefined, inOrder ? undefined : places)
+    return true
+  }
+}
