@@ -62,7 +62,8 @@ const program = Effect.gen(function*() {
   for (let at = 0; at < warmup + steps + ahead; at += turn) {
     reduction.offer(rows(at))
     yield* Effect.yieldNow
-    while (known < at + turn - (isRoot ? ahead / 2 : ahead)) yield* Effect.promise(wait)
+    const enough = at + turn - (isRoot ? ahead / 2 : ahead)
+    for (let steps = known; steps < enough; steps = known) yield* Effect.promise(wait)
   }
   yield* reduction.flush
 }).pipe(Effect.scoped)

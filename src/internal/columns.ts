@@ -14,12 +14,13 @@ import { clear, mergeState, settle, stateSize } from "./states.ts"
 import { blockInto, blockSize, mergeSums, quotientOf, sumsInto, unscaled } from "./sums.ts"
 
 /**
- * How many numbers {@link describeMoments} says of a key.
+ * How many numbers {@link describeMoments} says of a key: mean, std, min, max, and the ranks of the last two as one, see
+ * {@link leastIn} and {@link greatestIn}.
  *
  * @category constants
  * @since 0.3.0
  */
-export const descriptionSize = 8
+export const descriptionSize = 5
 
 /**
  * The moments of each column, over the rows `ranks[0]` to `ranks[n - 1]`, ascending.
@@ -55,8 +56,9 @@ export const mergeMoments = (into: Float64Array, from: Float64Array, keys: numbe
 }
 
 /**
- * What is told of each key: count, nonFinite, mean, std, min, max, argmin, argmax. Of no values NaN, NaN, NaN, NaN, -1
- * and -1 are. Written from `to` on; where `places` are given, key `k` is column `places[k]`.
+ * What is told of each key, written from `to` on, and to `counts` how many values it has, and how many that are not finite.
+ * Of no values NaN is told, and the ranks mean nothing. Where `places` are given, key `k` is column `places[k]`. True: each
+ * key has `count` values, and all are finite.
  *
  * @category kernels
  * @since 0.3.0
@@ -64,32 +66,66 @@ export const mergeMoments = (into: Float64Array, from: Float64Array, keys: numbe
 export const describeMoments = (
   moments: Float64Array,
   keys: number,
+  count: number,
   out: Float64Array,
-  to = 0,
+  to: number,
+  counts: Float64Array,
   places?: Int32Array
-): void => {
+): boolean => {
+  let isEven = true
   for (let k = 0; k < keys; k++, to += descriptionSize) {
     const at = (places === undefined ? k : places[k]!) * stateSize
-    const count = moments[at]!
+    const n = moments[at]!
     const min = moments[at + 2]!
     const max = moments[at + 3]!
-    out[to] = count
-    out[to + 1] = moments[at + 1]!
-    out[to + 4] = min
-    out[to + 5] = max
-    out[to + 6] = moments[at + 4]!
-    out[to + 7] = moments[at + 5]!
-    if (count === 0) {
-      out[to + 2] = NaN
-      out[to + 3] = NaN
+    counts[2 * k] = n
+    counts[2 * k + 1] = moments[at + 1]!
+    if (n !== count || moments[at + 1] !== 0) isEven = false
+    out[to + 2] = min
+    out[to + 3] = max
+    out[to + 4] = moments[at + 4]! * rankShift + moments[at + 5]!
+    if (n === 0) {
+      out[to] = NaN
+      out[to + 1] = NaN
       continue
     }
     const scale = moments[at + 6]!
-    const inverse = 1 / count
-    const mean = quotientOf(moments[at + 7]!, moments[at + 8]!, count, inverse)
-    const variance = quotientOf(moments[at + 9]!, moments[at + 10]!, count, inverse)
-    out[to + 2] = Math.min(max, Math.max(min, unscaled(mean, scale)))
-    out[to + 3] = unscaled(Math.sqrt(variance), scale)
+    const inverse = 1 / n
+    const mean = quotientOf(moments[at + 7]!, moments[at + 8]!, n, inverse)
+    const variance = quotientOf(moments[at + 9]!, moments[at + 10]!, n, inverse)
+    out[to] = Math.min(max, Math.max(min, unscaled(mean, scale)))
+    out[to + 1] = unscaled(Math.sqrt(variance), scale)
+  }
+  return isEven
+}
+
+const rankShift = 2 ** 26
+
+/**
+ * The rank that has the least value.
+ *
+ * @category reading
+ * @since 0.5.2
+ */
+export const leastIn = (ranks: number): number => Math.floor(ranks / rankShift)
+
+/**
+ * The rank that has the greatest.
+ *
+ * @category reading
+ * @since 0.5.2
+ */
+export const greatestIn = (ranks: number): number => ranks % rankShift
+
+/**
+ * Rows to ranks, in what is told of each key: row `i` is rank `ranks[i]`.
+ *
+ * @category kernels
+ * @since 0.5.2
+ */
+export const nameRanks = (out: Float64Array, to: number, keys: number, ranks: Int32Array): void => {
+  for (let k = 0, at = to + 4; k < keys; k++, at += descriptionSize) {
+    if (out[at]! >= 0) out[at] = ranks[leastIn(out[at]!)]! * rankShift + ranks[greatestIn(out[at]!)]!
   }
 }
 

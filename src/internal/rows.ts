@@ -4,12 +4,12 @@
  *
  * - Rows are written to {@link Rows.numbers}, which is the kernel's memory: `keys` numbers each, from {@link Rows.first}
  *   on. They are ranks in their order; which ones is told when they are not the first.
- * - Columns that are more than the kernel can do take the ordinary way; so do all where there are more rows than a block
- *   has, a single key, or no WebAssembly.
+ * - Where a column is more than the kernel can do, all take the slow way; so do those of more rows than a block has, of a
+ *   single key, and where there is no WebAssembly.
  *
  * @since 0.5.2
  */
-import { describeMoments, descriptionSize, momentsOfColumns } from "./columns.ts"
+import { describeMoments, descriptionSize, momentsOfColumns, nameRanks } from "./columns.ts"
 import { load } from "./kernel/load.ts"
 import { stateSize } from "./states.ts"
 import { blockSize } from "./sums.ts"
@@ -30,7 +30,6 @@ export class Rows {
   #described: Float64Array
   #states: Float64Array
   #moments = new Float64Array(0)
-  #some = new Float64Array(0)
   #identity = new Int32Array(0)
 
   constructor() {
@@ -48,56 +47,53 @@ export class Rows {
   }
 
   /**
-   * What is told of each column of the first `n` rows, to `out` from `to` on: see `describeMoments`. `ranks` are those of
-   * the rows, ascending, where they are not 0 to n - 1. Where `places` are given, key `k` is column `places[k]`.
+   * What is told of each column of the first `n` rows, to `out` from `to` on. False: `counts` say how many values each has,
+   * and how many that are not finite. See `describeMoments`. `ranks` are those of the rows, ascending, where they are not
+   * 0 to n - 1.
    */
-  describe(n: number, out: Float64Array, to: number, ranks?: Int32Array, places?: Int32Array): void {
+  describe(
+    n: number,
+    out: Float64Array,
+    to: number,
+    counts: Float64Array,
+    ranks?: Int32Array,
+    places?: Int32Array
+  ): boolean {
     const keys = this.#keys
-    if (this.#kernel === undefined || !isShort(n, keys)) {
-      this.#slowly(n)
-      describeMoments(this.#moments, keys, out, to, places)
-    } else {
-      const left = this.#kernel.describe(this.first * 8, n, keys, this.#described.byteOffset)
-      if (left > 0) this.#describeLeft(n)
-      if (places === undefined) out.set(this.#described, to)
-      else for (let k = 0; k < keys; k++) copy(this.#described, places[k]!, out, to, k, descriptionSize)
+    let isEven = this.#kernel !== undefined && isShort(n, keys) &&
+      this.#kernel.describe(this.first * 8, n, keys, this.#described.byteOffset) === 0
+    if (!isEven) {
+      const { length } = this.#states
+      if (this.#moments.length < length) this.#moments = new Float64Array(length)
+      momentsOfColumns(this.#values(), keys, this.#identity, n, this.#moments)
+      isEven = describeMoments(this.#moments, keys, n, out, to, counts, places)
+    } else if (places === undefined) out.set(this.#described, to)
+    else {
+      for (let k = 0, at = to; k < keys; k++) {
+        const from = places[k]! * descriptionSize
+        for (let i = 0; i < descriptionSize; i++) out[at++] = this.#described[from + i]!
+      }
     }
-    if (ranks !== undefined) name(ranks, out, to + 6, to + keys * descriptionSize, descriptionSize)
+    if (ranks !== undefined) nameRanks(out, to, keys, ranks)
+    return isEven
   }
 
   /** The moments of each column of the first `n` rows: see `momentsOfColumns`. */
   moments(n: number, out: Float64Array, ranks?: Int32Array): void {
     const keys = this.#keys
-    if (this.#kernel === undefined || !isShort(n, keys)) {
-      momentsOfColumns(this.#values(), keys, this.#identity, n, out)
-    } else {
-      const left = this.#kernel.moments(this.first * 8, n, keys, this.#states.byteOffset)
-      out.set(this.#states)
-      if (left > 0) {
-        this.#slowly(n)
-        for (let k = 0; k < keys; k++) if (out[k * stateSize]! < 0) copy(this.#moments, k, out, 0, k, stateSize)
-      }
+    const isDone = this.#kernel !== undefined && isShort(n, keys) &&
+      this.#kernel.moments(this.first * 8, n, keys, this.#states.byteOffset) === 0
+    if (isDone) out.set(this.#states)
+    else momentsOfColumns(this.#values(), keys, this.#identity, n, out)
+    if (ranks === undefined) return
+    for (let at = 4, end = keys * stateSize; at < end; at += stateSize) {
+      if (out[at]! < 0) continue
+      out[at] = ranks[out[at]!]!
+      out[at + 1] = ranks[out[at + 1]!]!
     }
-    if (ranks !== undefined) name(ranks, out, 4, keys * stateSize, stateSize)
   }
 
   // Internal -------------------------------------------------------------------
-
-  #describeLeft(n: number): void {
-    const { length } = this.#described
-    this.#slowly(n)
-    if (this.#some.length < length) this.#some = new Float64Array(length)
-    describeMoments(this.#moments, this.#keys, this.#some)
-    for (let at = 0, k = 0; at < length; at += descriptionSize, k++) {
-      if (this.#described[at]! < 0) copy(this.#some, k, this.#described, 0, k, descriptionSize)
-    }
-  }
-
-  #slowly(n: number): void {
-    const { length } = this.#states
-    if (this.#moments.length < length) this.#moments = new Float64Array(length)
-    momentsOfColumns(this.#values(), this.#keys, this.#identity, n, this.#moments)
-  }
 
   #values(): Float64Array {
     return this.numbers.subarray(this.first)
@@ -131,18 +127,3 @@ export class Rows {
 
 /** What the kernel can do. */
 const isShort = (n: number, keys: number): boolean => n > 0 && n <= blockSize && keys > 1
-
-const copy = (from: Float64Array, of: number, out: Float64Array, to: number, k: number, size: number): void => {
-  const source = of * size
-  const target = to + k * size
-  for (let i = 0; i < size; i++) out[target + i] = from[source + i]!
-}
-
-/** Rows to ranks: of the least and the greatest, which stand side by side. */
-const name = (ranks: Int32Array, out: Float64Array, from: number, end: number, size: number): void => {
-  for (let at = from; at < end; at += size) {
-    if (out[at]! < 0) continue
-    out[at] = ranks[out[at]!]!
-    out[at + 1] = ranks[out[at + 1]!]!
-  }
-}

@@ -1,6 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { describeMoments, descriptionSize, mergeMoments, momentsOfColumns } from "../../src/internal/columns.ts"
+import {
+  describeMoments,
+  descriptionSize,
+  greatestIn,
+  leastIn,
+  mergeMoments,
+  momentsOfColumns
+} from "../../src/internal/columns.ts"
 import { Rows as Kernel } from "../../src/internal/rows.ts"
 import { setState, stateSize } from "../../src/internal/states.ts"
 import * as Moments from "../../src/Moments.ts"
@@ -28,6 +35,17 @@ const described = (moments: Moments.Moments): ReadonlyArray<number> => {
   return [count, nonFinite, Moments.mean(moments), Moments.std(moments), min, max, argmin, argmax]
 }
 
+/** The same of what is told of each key, from `at` on. */
+const told = (description: Float64Array, at: number, counts: ArrayLike<number>): Float64Array => {
+  const all: Array<number> = []
+  for (let k = 0; k < counts.length / 2; k++, at += descriptionSize) {
+    const [mean, std, min, max, ranks] = description.subarray(at, at + descriptionSize)
+    const extremes = counts[2 * k] === 0 ? [-1, -1] : [leastIn(ranks!), greatestIn(ranks!)]
+    all.push(counts[2 * k]!, counts[2 * k + 1]!, mean!, std!, min!, max!, ...extremes)
+  }
+  return Float64Array.from(all)
+}
+
 /** The same doubles: -0 is not 0. */
 const same = (actual: Float64Array, expected: ReadonlyArray<number>, what: string): void => {
   assert.strictEqual(actual.length, expected.length)
@@ -48,6 +66,16 @@ const check = (rows: Rows, ranks: ReadonlyArray<number> = rows.map((_, rank) => 
   return moments
 }
 
+const checkDescribed = (moments: Float64Array, references: ReadonlyArray<Moments.Moments>): void => {
+  const keys = references.length
+  const description = new Float64Array(keys * descriptionSize).fill(7)
+  const counts = new Float64Array(2 * keys)
+  const count = Math.max(...references.map(({ count }) => count))
+  const isEven = describeMoments(moments, keys, count, description, 0, counts)
+  same(told(description, 0, counts), references.flatMap(described), "description")
+  assert.strictEqual(isEven, references.every((one) => one.count === count && one.nonFinite === 0))
+}
+
 const kernel = new Kernel()
 
 /** The same of the kernel: moments, what is told, and that in another order of the keys. */
@@ -57,27 +85,25 @@ const checkKernel = (
   references: ReadonlyArray<Moments.Moments>
 ): void => {
   const keys = references.length
-  const put = (): void => {
-    kernel.open(ranks.length, keys)
-    for (const [i, rank] of ranks.entries()) kernel.numbers.set(rows[rank]!, kernel.first + i * keys)
-  }
-  put()
+  const n = ranks.length
+  const named = Int32Array.from(ranks)
+  kernel.open(n, keys)
+  for (const [i, rank] of ranks.entries()) kernel.numbers.set(rows[rank]!, kernel.first + i * keys)
   const moments = new Float64Array(keys * stateSize).fill(7)
-  kernel.moments(ranks.length, moments, Int32Array.from(ranks))
+  kernel.moments(n, moments, named)
   same(moments, references.flatMap(stateOf), "the kernel's moments")
-  put()
-  const description = new Float64Array(keys * descriptionSize + 5).fill(7)
-  kernel.describe(ranks.length, description, 3, Int32Array.from(ranks))
-  same(description, [7, 7, 7, ...references.flatMap(described), 7, 7], "the kernel's description")
-  const places = Int32Array.from(references, (_, k) => keys - 1 - k)
-  kernel.describe(ranks.length, description, 3, Int32Array.from(ranks), places)
-  same(description, [7, 7, 7, ...references.toReversed().flatMap(described), 7, 7], "the kernel's, turned round")
-}
-
-const checkDescribed = (moments: Float64Array, references: ReadonlyArray<Moments.Moments>): void => {
-  const description = new Float64Array(references.length * descriptionSize).fill(7)
-  describeMoments(moments, references.length, description)
-  same(description, references.flatMap(described), "description")
+  const turned = Int32Array.from(references, (_, k) => keys - 1 - k)
+  for (const places of [undefined, turned]) {
+    const description = new Float64Array(keys * descriptionSize + 5).fill(7)
+    const counts = new Float64Array(2 * keys)
+    const isEven = kernel.describe(n, description, 3, counts, named, places)
+    if (isEven) counts.set(references.flatMap(() => [n, 0]))
+    const expected = places === undefined ? references : references.toReversed()
+    same(told(description, 3, counts), expected.flatMap(described), "the kernel's description")
+    same(description.subarray(0, 3), [7, 7, 7], "before it")
+    same(description.subarray(-2), [7, 7], "behind it")
+    assert.strictEqual(isEven, references.every((one) => one.count === n && one.nonFinite === 0))
+  }
 }
 
 /** Numbers of a metric: its kind is the same on every rank, but for a few. */

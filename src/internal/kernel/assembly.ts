@@ -2,25 +2,61 @@
  * The arithmetic of sums.ts for two columns side by side in a vector, operation by operation: so it is the same bit for
  * bit, at a third of the time. AssemblyScript; `npm run kernel` compiles it to binary.ts.
  *
- * Rows lie one after the other, `keys` doubles each, two at least; ranks are counted by row. A column is left to the
- * caller where a value is not finite, or where values differ and are very large or very small.
+ * Rows lie one after the other, `keys` doubles each, two at least; ranks are counted by row. What is more than ordinary is
+ * left to the caller: values that are not finite, or that differ and are very large or very small.
  */
 
 const rowBytes: usize = 8
-const descriptionBytes: usize = 8 * 8
+const descriptionBytes: usize = 5 * 8
 const stateBytes: usize = 11 * 8
 
-/** A half, 1, 2, 2^300, 2^-300, and what cuts a double in two. */
-const constants = memory.data<f64>([0.5, 1, 2, 2.037035976334486e90, 4.909093465297727e-91, 134217729])
+/** A half, 1, 2, 2^300, 2^-300, what cuts a double in two, and 2^26. */
+const constants = memory.data<f64>([0.5, 1, 2, 2.037035976334486e90, 4.909093465297727e-91, 134217729, 67108864])
 
-/** What describeMoments says of each column. Gives how many are left: their count is -1. */
+/** What describeMoments says of each column, where all are ordinary: gives how many are not. */
 export function describe(rows: usize, n: i32, keys: i32, out: usize): i32 {
-  return columns(rows, n, keys, out, false)
+  return n == 2 ? pairs(rows, keys, out) : columns(rows, n, keys, out, false)
 }
 
-/** The state of each column. Gives how many are left: their count is -1. */
+/** The state of each column, where all are ordinary: gives how many are not. */
 export function moments(rows: usize, n: i32, keys: i32, out: usize): i32 {
   return columns(rows, n, keys, out, true)
+}
+
+/** Of two rows: a division by two is exact, and so is much of what follows. */
+function pairs(rows: usize, keys: i32, out: usize): i32 {
+  const half = v128.load64_splat(constants)
+  const one = v128.load64_splat(constants, 8)
+  const two = v128.load64_splat(constants, 16)
+  const large = v128.load64_splat(constants, 24)
+  const small = v128.load64_splat(constants, 32)
+  const cut = v128.load64_splat(constants, 40)
+  const shift = v128.load64_splat(constants, 48)
+  const stride = <usize> keys * rowBytes
+  let ordinary = 0
+  for (let next = 0; next < keys; next += 2) {
+    const k = next + 1 < keys ? next : next - 1
+    const from = rows + <usize> k * rowBytes
+    const a = v128.load(from)
+    const b = v128.load(from + stride)
+    const min = f64x2.pmin(a, b)
+    const max = f64x2.pmax(a, b)
+    const sum = add(min, max)
+    const equal = f64x2.eq(min, max)
+    ordinary += i64x2.all_true(isOrdinary(min, max, add(a, b), large, small, equal)) ? 2 : 0
+
+    const mean = add(mul(sum, half), mul(sumError(min, max, sum), half))
+    const d = sub(max, min)
+    const square = mul(d, d)
+    const high = mul(square, half)
+    const rest = mul(mul(two, d), sumError(max, f64x2.neg(min), d))
+    const low = mul(add(squareError(cut, two, d, square), rest), half)
+    const m2 = add(high, low)
+    const variance = add(mul(m2, half), mul(sub(low, sub(m2, high)), half))
+    const ranks = add(v128.and(shift, f64x2.lt(b, a)), v128.and(one, f64x2.gt(b, a)))
+    tell(out + <usize> k * descriptionBytes, v128.bitselect(min, mean, equal), f64x2.sqrt(variance), min, max, ranks)
+  }
+  return keys - min32(keys, ordinary)
 }
 
 function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): i32 {
@@ -31,10 +67,11 @@ function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): i32 
   const large = v128.load64_splat(constants, 24)
   const small = v128.load64_splat(constants, 32)
   const cut = v128.load64_splat(constants, 40)
+  const shift = v128.load64_splat(constants, 48)
   const stride = <usize> keys * rowBytes
   const count = f64x2.splat(<f64> n)
   const inverse = f64x2.div(one, count)
-  let left = 0
+  let fitting = 0
   for (let next = 0; next < keys; next += 2) {
     // The last of an odd number comes with the one before it, once more.
     const k = next + 1 < keys ? next : next - 1
@@ -59,16 +96,15 @@ function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): i32 
     }
     const magnitude = f64x2.max(f64x2.neg(min), max)
     const equal = f64x2.eq(min, max)
-    const ordinary = v128.and(f64x2.lt(magnitude, large), f64x2.ge(magnitude, small))
-    const finite = f64x2.eq(sub(total, total), zero)
-    const fits = v128.and(finite, states ? ordinary : v128.or(equal, ordinary))
+    const apart = states ? zero : equal
+    fitting += i64x2.all_true(isOrdinary(min, max, total, large, small, apart)) ? 2 : 0
 
     let sum: v128
     let sumLow: v128
     let m2: v128
     let m2Low: v128
-    if (n <= 2) {
-      // M2 = (max - min)^2 / 2; of one value it is 0.
+    if (n == 2) {
+      // M2 = (max - min)^2 / 2
       sum = add(min, max)
       sumLow = sumError(min, max, sum)
       const d = sub(max, min)
@@ -128,50 +164,61 @@ function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): i32 
       m2Low = sub(leftLow, sub(m2, left))
     }
 
-    const counted = v128.bitselect(count, f64x2.splat(-1), fits)
-    left += 2 - i32(v128.any_true(fits)) - i32(i64x2.all_true(fits))
     if (states) {
       const whole = mul(count, min)
       const to = out + <usize> k * stateBytes
-      const other = to + stateBytes
-      apart(to, other, 0, counted)
-      apart(to, other, 8, zero)
-      apart(to, other, 16, min)
-      apart(to, other, 24, max)
-      apart(to, other, 32, argmin)
-      apart(to, other, 40, argmax)
-      apart(to, other, 48, zero)
-      apart(to, other, 56, v128.bitselect(whole, sum, equal))
-      apart(to, other, 64, v128.bitselect(timesError(cut, count, min, whole), sumLow, equal))
-      apart(to, other, 72, v128.andnot(m2, equal))
-      apart(to, other, 80, v128.andnot(m2Low, equal))
+      put(to, 0, count)
+      put(to, 8, zero)
+      put(to, 16, min)
+      put(to, 24, max)
+      put(to, 32, argmin)
+      put(to, 40, argmax)
+      put(to, 48, zero)
+      put(to, 56, v128.bitselect(whole, sum, equal))
+      put(to, 64, v128.bitselect(timesError(cut, count, min, whole), sumLow, equal))
+      put(to, 72, v128.andnot(m2, equal))
+      put(to, 80, v128.andnot(m2Low, equal))
     } else {
       const mean = f64x2.min(max, f64x2.max(min, quotientOf(cut, sum, sumLow, count, inverse)))
       const std = f64x2.sqrt(quotientOf(cut, m2, m2Low, count, inverse))
+      const ranks = add(mul(argmin, shift), argmax)
       const to = out + <usize> k * descriptionBytes
-      sideBySide(to, counted, zero)
-      sideBySide(to + 16, v128.bitselect(min, mean, equal), v128.andnot(std, equal))
-      sideBySide(to + 32, min, max)
-      sideBySide(to + 48, argmin, argmax)
+      tell(to, v128.bitselect(min, mean, equal), v128.andnot(std, equal), min, max, ranks)
     }
   }
-  return left
+  return keys - min32(keys, fitting)
+}
+
+function min32(a: i32, b: i32): i32 {
+  return a < b ? a : b
+}
+
+/** Whether values are finite, and, unless they are `apart` from that, neither very large nor very small. */
+function isOrdinary(min: v128, max: v128, total: v128, large: v128, small: v128, apart: v128): v128 {
+  const magnitude = f64x2.max(f64x2.neg(min), max)
+  const ordinary = v128.and(f64x2.lt(magnitude, large), f64x2.ge(magnitude, small))
+  const finite = f64x2.eq(sub(total, total), f64x2.splat(0))
+  return v128.and(finite, v128.or(ordinary, apart))
 }
 
 // -----------------------------------------------------------------------------
 // Writing
 // -----------------------------------------------------------------------------
 
-/** A number of each column. */
-function apart(to: usize, other: usize, offset: usize, value: v128): void {
+/** A number of the state of two columns. */
+function put(to: usize, offset: usize, value: v128): void {
   v128.store_lane<f64>(to + offset, value, 0)
-  v128.store_lane<f64>(other + offset, value, 1)
+  v128.store_lane<f64>(to + stateBytes + offset, value, 1)
 }
 
-/** Two numbers of each column, which stand side by side. */
-function sideBySide(to: usize, a: v128, b: v128): void {
-  v128.store(to, v128.shuffle<f64>(a, b, 0, 2))
-  v128.store(to + descriptionBytes, v128.shuffle<f64>(a, b, 1, 3))
+/** The description of two columns. */
+function tell(to: usize, mean: v128, std: v128, min: v128, max: v128, ranks: v128): void {
+  v128.store(to, v128.shuffle<f64>(mean, std, 0, 2))
+  v128.store(to + 16, v128.shuffle<f64>(min, max, 0, 2))
+  v128.store_lane<f64>(to + 32, ranks, 0)
+  v128.store(to + descriptionBytes, v128.shuffle<f64>(mean, std, 1, 3))
+  v128.store(to + descriptionBytes + 16, v128.shuffle<f64>(min, max, 1, 3))
+  v128.store_lane<f64>(to + descriptionBytes + 32, ranks, 1)
 }
 
 // -----------------------------------------------------------------------------

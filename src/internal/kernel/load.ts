@@ -6,7 +6,8 @@
 import { binary } from "./binary.ts"
 
 /**
- * A kernel with a memory of its own. Places are in bytes; what it gives is how many columns it could not do.
+ * A kernel with a memory of its own. Places are in bytes. What it gives is how many columns it could not do: where that is 0
+ * all is written.
  *
  * @category models
  * @since 0.5.2

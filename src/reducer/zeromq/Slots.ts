@@ -92,6 +92,7 @@ export const make = (options: Options): Slots => {
   const own = new Numbers()
   const names = new WeakMap<Shape, Names>()
   const slab = new Slab()
+  let counts = new Float64Array(0)
 
   const isSettled = (slot: Sheets.Slot): boolean => slot.open === 0 && root.latest[slot.domain] >= slot.step
   const intake = new Intake({
@@ -185,11 +186,14 @@ export const make = (options: Options): Slots => {
 
   const statisticsOf = ({ of: { shape }, sheet, slot }: Seated): Described | undefined => {
     if (sheet === undefined) return undefined
-    const { columns, inOrder, keys, places } = shape
+    const { columns, keys } = shape
+    const places = shape.inOrder ? undefined : shape.places
     const from = slab.take(keys.length * descriptionSize)
     const { numbers } = slab
+    const counts = countsFor(shape)
     let count = sheet.given
-    if (sheet.pieces === undefined) merger.describe(sheet, numbers, from, inOrder ? undefined : places)
+    let isEven = false
+    if (sheet.pieces === undefined) isEven = merger.describe(sheet, count, numbers, from, counts, places)
     else {
       const pieces = Sheets.piecesOf(sheet)
       count = countOf(pieces)
@@ -201,10 +205,15 @@ export const make = (options: Options): Slots => {
         merger.merge(piece, some)
         place(some, piece.columns, moments, columns)
       }
-      describeMoments(moments, keys.length, numbers, from, inOrder ? undefined : places)
+      isEven = describeMoments(moments, keys.length, count, numbers, from, counts, places)
     }
-    return new Described(namesFor(shape), numbers, from, count, Math.max(expectedAt(slot), count))
+    const expected = Math.max(expectedAt(slot), count)
+    return new Described(namesFor(shape), numbers, from, isEven ? undefined : counts.slice(), count, expected)
   }
+
+  /** Where it is written how many values each key has. */
+  const countsFor = ({ keys }: Shape): Float64Array =>
+    counts.length === 2 * keys.length ? counts : counts = new Float64Array(2 * keys.length)
 
   const namesFor = (shape: Shape): Names => {
     let named = names.get(shape)
@@ -236,12 +245,15 @@ export const make = (options: Options): Slots => {
   /** One that every rank is at; undefined where one is not after all. */
   const publishTogether = (record: Recorded): Row | undefined => {
     const { row, shape, step } = record
-    const from = slab.take(shape.keys.length * descriptionSize)
-    const { numbers } = slab
-    if (!together.take(record, numbers, from)) return undefined
+    if (!together.take(record)) return undefined
     progress(root, 0, step, record.since)
     passed = step
-    return { ...row, statistics: new Described(namesFor(shape), numbers, from, worldSize, worldSize) }
+    const from = slab.take(shape.keys.length * descriptionSize)
+    const { numbers } = slab
+    const counts = countsFor(shape)
+    const isEven = together.describe(shape, numbers, from, counts)
+    const said = isEven ? undefined : counts.slice()
+    return { ...row, statistics: new Described(namesFor(shape), numbers, from, said, worldSize, worldSize) }
   }
 
   const publish = (record: Seated): Row => {

@@ -6,7 +6,7 @@
  *
  * @since 0.3.0
  */
-import { descriptionSize } from "../../../internal/columns.ts"
+import { descriptionSize, greatestIn, leastIn } from "../../../internal/columns.ts"
 import { type StatisticKeys, statisticKeys } from "../../../internal/statisticKeys.ts"
 import type { Metrics, Value } from "../../../Metrics.ts"
 import type { Statistics } from "../../../Row.ts"
@@ -16,26 +16,38 @@ export type Names = ReadonlyArray<StatisticKeys>
 
 export const namesOf = (keys: ReadonlyArray<string>): Names => keys.map(statisticKeys)
 
-/** Made of the numbers that `describeMoments` says of each key: those of `numbers` from `from` on. */
+/**
+ * Made of the numbers that `describeMoments` says of each key: those of `numbers` from `from` on, and `counts` where not each
+ * has `count` values.
+ */
 export class Described implements Statistics {
   readonly count: number
   readonly expected: number
   private readonly names: Names
   private readonly numbers: Float64Array
   private readonly from: number
+  private readonly counts: Float64Array | undefined
   private made: Metrics | undefined = undefined
 
-  constructor(names: Names, numbers: Float64Array, from: number, count: number, expected: number) {
+  constructor(
+    names: Names,
+    numbers: Float64Array,
+    from: number,
+    counts: Float64Array | undefined,
+    count: number,
+    expected: number
+  ) {
     this.names = names
     this.numbers = numbers
     this.from = from
+    this.counts = counts
     this.count = count
     this.expected = expected
   }
 
   /** Those of no finite value are only counted. */
   get values(): Metrics {
-    return this.made ??= valuesOf(this.names, this.numbers, this.from)
+    return this.made ??= valuesOf(this.names, this.numbers, this.from, this.counts)
   }
 
   /** Whether it says the same, bit for bit. */
@@ -44,7 +56,9 @@ export class Described implements Statistics {
     for (let i = this.names.length * descriptionSize - 1; i >= 0; i--) {
       if (!Object.is(this.numbers[this.from + i], that.numbers[that.from + i])) return false
     }
-    return true
+    const { counts } = this
+    if (counts === undefined || that.counts === undefined) return counts === that.counts
+    return counts.every((n, i) => n === that.counts![i])
   }
 
   /** As others know it. */
@@ -75,18 +89,26 @@ const slabSize = 16_384
 // Internal
 // -----------------------------------------------------------------------------
 
-const valuesOf = (names: Names, numbers: Float64Array, from: number): Metrics => {
+const valuesOf = (
+  names: Names,
+  numbers: Float64Array,
+  from: number,
+  counts: Float64Array | undefined
+): Metrics => {
   const values: Record<string, Value> = {}
-  for (let i = 0, at = from; i < names.length; i++, at += descriptionSize) {
-    const name = names[i]!
-    if (numbers[at + 1]! > 0) values[name.nonFinite] = numbers[at + 1]!
-    if (numbers[at] === 0) continue
-    values[name.mean] = numbers[at + 2]!
-    values[name.min] = numbers[at + 4]!
-    values[name.max] = numbers[at + 5]!
-    values[name.std] = numbers[at + 3]!
-    values[name.argmin] = numbers[at + 6]!
-    values[name.argmax] = numbers[at + 7]!
+  for (let k = 0, at = from; k < names.length; k++, at += descriptionSize) {
+    const name = names[k]!
+    if (counts !== undefined) {
+      if (counts[2 * k + 1]! > 0) values[name.nonFinite] = counts[2 * k + 1]!
+      if (counts[2 * k] === 0) continue
+    }
+    const ranks = numbers[at + 4]!
+    values[name.mean] = numbers[at]!
+    values[name.min] = numbers[at + 2]!
+    values[name.max] = numbers[at + 3]!
+    values[name.std] = numbers[at + 1]!
+    values[name.argmin] = leastIn(ranks)
+    values[name.argmax] = greatestIn(ranks)
   }
   return values
 }

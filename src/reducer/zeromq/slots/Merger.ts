@@ -59,17 +59,26 @@ export class Merger {
     }
   }
 
-  /** What is told of each column (of those at `places`, where they are given), to `out` from `to` on. */
-  describe(of: Mergeable, out: Float64Array, to: number, places?: Int32Array): void {
+  /**
+   * What is told of each column (of those at `places`, where they are given), to `out` from `to` on: see `describeMoments`.
+   * `count` ranks are in it.
+   */
+  describe(
+    of: Mergeable,
+    count: number,
+    out: Float64Array,
+    to: number,
+    counts: Float64Array,
+    places?: Int32Array
+  ): boolean {
     const { base, parts, width } = of
     if (parts.length === 0) {
       const n = this.#gather(of, base, endOf(of))
-      this.#rows.describe(n, out, to, this.#named(n), places)
-      return
+      return this.#rows.describe(n, out, to, counts, this.#named(n), places) && n === count
     }
     if (this.#moments.length < width * momentFields) this.#moments = new Float64Array(width * momentFields)
     this.merge(of, this.#moments)
-    describeMoments(this.#moments, width, out, to, places)
+    return describeMoments(this.#moments, width, count, out, to, counts, places)
   }
 
   /** The moments of the rows of some ranks in a row; false where there are none. */

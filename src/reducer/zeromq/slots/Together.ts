@@ -30,9 +30,9 @@ export class Together {
     return lane !== undefined && lane.step === step && lane.reading?.columns === shape.columns
   }
 
-  /** Takes the record of each rank, and tells what they say, to `out` from `to` on; false where one is not at it. */
-  take(record: OfRoot, out: Float64Array, to: number): boolean {
-    const { inOrder, columns, places } = record.shape
+  /** Takes the record of each rank; false where one is not at it. */
+  take(record: OfRoot): boolean {
+    const { columns } = record.shape
     const { lanes, ranks } = this.#intake
     const worldSize = ranks.length
     const width = columns.keys.length
@@ -48,7 +48,11 @@ export class Together {
       else for (let k = 0; k < width; k++) numbers[next++] = values[at + from[k]!]!
     }
     for (let rank = 1; rank < worldSize; rank++) this.#intake.take(lanes[rank]!)
-    this.#rows.describe(worldSize, out, to, undefined, inOrder ? undefined : places)
     return true
+  }
+
+  /** What is told of what was taken, to `out` from `to` on: see `describeMoments`. */
+  describe({ inOrder, places }: Shape, out: Float64Array, to: number, counts: Float64Array): boolean {
+    return this.#rows.describe(this.#intake.ranks.length, out, to, counts, undefined, inOrder ? undefined : places)
   }
 }
