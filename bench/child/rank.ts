@@ -20,15 +20,14 @@ const metrics = Array.from(
   { length: 16 },
   (_, i): Metrics => JSON.parse(JSON.stringify(Object.fromEntries(names.map((name, k) => [name, k + i / 7]))))
 )
-const rows = (from: number): ReadonlyArray<Row> =>
-  Array.from({ length: turn }, (_, i) => ({
-    seq: from + i + 1,
-    step: from + i,
-    timestamp: from + i,
-    rank: 0,
-    metrics: metrics[(from + i) % metrics.length]!,
-    statistics: undefined
-  }))
+const rows = (from: number): ReadonlyArray<Row> => {
+  const rows: Array<Row> = []
+  for (let step = from; step < from + turn; step++) {
+    const seq = step + 1
+    rows.push({ seq, step, timestamp: step, rank: 0, metrics: metrics[step % metrics.length]!, statistics: undefined })
+  }
+  return rows
+}
 /** So often this loop lets others have a turn: as many records make a frame. */
 const turn = 512
 /** So far a rank is ahead of the statistics at most. Rank 0 knows at once, the others are told now and then. */

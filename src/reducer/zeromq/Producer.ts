@@ -220,7 +220,7 @@ class Impl implements Producer {
 
   /** Looks at the numbers of a record; false where it has another shape. */
   #read(shape: Shape, metrics: Metrics): boolean {
-    const { keys, schema, slots } = shape
+    const { inOrder, keys, schema, slots } = shape
     const fits = schema === this.#schema
     const row = fits ? this.#values : this.#row
     const first = fits ? this.#count * this.#keys : 0
@@ -231,8 +231,12 @@ class Impl implements Producer {
     let without = 0
     for (const key in metrics) {
       if (i === width || key !== keys[i]) return false
-      const slot = slots[i++]!
       const value = metrics[key]
+      if (typeof value === "number" && inOrder) {
+        row[first + i++] = value
+        continue
+      }
+      const slot = slots[i++]!
       const number = typeof value === "number" ? value : numberOf(value)
       if (slot >= 0) {
         if (number === undefined) {

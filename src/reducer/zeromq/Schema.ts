@@ -46,6 +46,8 @@ export interface Shape {
   bits: Uint8Array
   /** Whether these are all the keys of the schema. */
   whole: boolean
+  /** Whether they are, in its order. */
+  inOrder: boolean
   /** What came after it the last time. */
   next: Shape | undefined
 }
@@ -268,7 +270,7 @@ export class Table {
 const canBeKey = (key: string): boolean => key.isWellFormed() && Buffer.byteLength(key) <= limits.keyBytes
 
 const makeShape = (keys: ReadonlyArray<string>, slots: Int32Array, schema: Schema): Shape => {
-  const shape: Shape = { keys, schema, slots, bits: new Uint8Array(), whole: false, next: undefined }
+  const shape: Shape = { keys, schema, slots, bits: new Uint8Array(), whole: false, inOrder: false, next: undefined }
   move(shape, schema)
   return shape
 }
@@ -280,4 +282,5 @@ const move = (shape: Shape, schema: Schema): void => {
   shape.bits = new Uint8Array(presenceBytes(schema.keys.length))
   for (const slot of shape.slots) if (slot >= 0) shape.bits[slot >>> 3]! |= 1 << (slot & 7)
   shape.whole = new Set(shape.slots.filter((slot) => slot >= 0)).size === schema.keys.length
+  shape.inOrder = shape.slots.length === schema.keys.length && shape.slots.every((slot, i) => slot === i)
 }

@@ -51,6 +51,8 @@ export interface Shape {
   readonly places: Int32Array
   /** The columns are in the record's order. */
   readonly inOrder: boolean
+  /** All of it are numbers, in the order of columns. */
+  readonly isPlain: boolean
   /** Its numbers are read in the order of columns. */
   readonly from: undefined
   /** What came after it the last time. */
@@ -128,7 +130,9 @@ export class Catalog {
       const place = (key: string): number => numbers.has(key) ? columns.indexOf.get(key)! : -1
       const places = Int32Array.from(keys, place)
       const inOrder = places.every((column, i) => column === i)
-      shape = { all, at: Int32Array.from(all, place), columns, keys, places, inOrder, from: undefined, next: undefined }
+      const isPlain = inOrder && keys.length === all.length
+      const at = Int32Array.from(all, place)
+      shape = { all, at, columns, keys, places, inOrder, isPlain, from: undefined, next: undefined }
       this.#shapes.set(name, shape)
     }
     readAs(shape, metrics, row)
@@ -221,13 +225,17 @@ const rowSize = 8192
 
 /** Reads a record that has a shape; false where it has another. */
 const readAs = (shape: Shape, metrics: Metrics, row: Row): boolean => {
-  const { all, at } = shape
+  const { all, at, isPlain } = shape
   row.open(all.length)
   const { at: first, values } = row
   let i = 0
   for (const key in metrics) {
     if (i === all.length || key !== all[i]) return false
     const value = metrics[key]
+    if (typeof value === "number" && isPlain) {
+      values[first + i++] = value
+      continue
+    }
     const number = typeof value === "number" ? value : numberOf(value)
     const place = at[i++]!
     if (number === undefined ? place >= 0 : place < 0) return false
