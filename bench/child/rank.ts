@@ -14,11 +14,13 @@ import type { Row } from "../../src/Row.ts"
 import { clock, told } from "./told.ts"
 
 const [keys = 32, warmup = 1000, steps = 1000] = process.argv.slice(2).map(Number)
+/** No two ranks have the same to say. */
+const rank = Number(process.env["EZPZ_RANK"])
 const names = Array.from({ length: keys }, (_, i) => `train/metric_${i}`)
 /** Made beforehand, as a line of JSON gives them: making them is not what is measured, nor is fetching them from memory. */
 const metrics = Array.from(
   { length: 16 },
-  (_, i): Metrics => JSON.parse(JSON.stringify(Object.fromEntries(names.map((name, k) => [name, k + i / 7]))))
+  (_, i): Metrics => JSON.parse(JSON.stringify(Object.fromEntries(names.map((name, k) => [name, k + (i + rank) / 7]))))
 )
 const rows = (from: number): ReadonlyArray<Row> => {
   const rows: Array<Row> = []

@@ -25,6 +25,7 @@ export function moments(rows: usize, n: i32, keys: i32, out: usize): i32 {
 
 /** Of two rows: a division by two is exact, and so is much of what follows. */
 function pairs(rows: usize, keys: i32, out: usize): i32 {
+  const zero = f64x2.splat(0)
   const half = v128.load64_splat(constants)
   const one = v128.load64_splat(constants, 8)
   const two = v128.load64_splat(constants, 16)
@@ -47,14 +48,18 @@ function pairs(rows: usize, keys: i32, out: usize): i32 {
 
     const mean = add(mul(sum, half), mul(sumError(min, max, sum), half))
     const d = sub(max, min)
-    const square = mul(d, d)
-    const high = mul(square, half)
-    const rest = mul(mul(two, d), sumError(max, f64x2.neg(min), d))
-    const low = mul(add(squareError(cut, two, d, square), rest), half)
-    const m2 = add(high, low)
-    const variance = add(mul(m2, half), mul(sub(low, sub(m2, high)), half))
+    const dLow = sumError(max, f64x2.neg(min), d)
+    let std = mul(d, half)
+    // The root of a rounded square is what was squared: all this is only needed where the distance itself was rounded.
+    if (v128.any_true(f64x2.ne(dLow, zero))) {
+      const square = mul(d, d)
+      const high = mul(square, half)
+      const low = mul(add(squareError(cut, two, d, square), mul(mul(two, d), dLow)), half)
+      const m2 = add(high, low)
+      std = f64x2.sqrt(add(mul(m2, half), mul(sub(low, sub(m2, high)), half)))
+    }
     const ranks = add(v128.and(shift, f64x2.lt(b, a)), v128.and(one, f64x2.gt(b, a)))
-    tell(out + <usize> k * descriptionBytes, v128.bitselect(min, mean, equal), f64x2.sqrt(variance), min, max, ranks)
+    tell(out + <usize> k * descriptionBytes, v128.bitselect(min, mean, equal), std, min, max, ranks)
   }
   return keys - min32(keys, ordinary)
 }
