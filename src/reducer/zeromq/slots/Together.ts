@@ -5,7 +5,7 @@
  * @since 0.5.2
  */
 import { Rows } from "../../../internal/rows.ts"
-import type { Shape } from "./Columns.ts"
+import type { Reading, Shape } from "./Columns.ts"
 import type { Intake } from "./Intake.ts"
 
 /** What is to be known of a record of the root: its numbers begin at `at`. */
@@ -38,14 +38,11 @@ export class Together {
     const width = columns.keys.length
     this.#rows.open(worldSize, width)
     const { first, numbers } = this.#rows
-    let next = first
-    for (let k = 0; k < width; k++) numbers[next++] = record.numbers[record.at + k]!
-    for (let rank = 1; rank < worldSize; rank++) {
+    copyRow(record.numbers, record.at, undefined, numbers, first, width)
+    for (let rank = 1, to = first + width; rank < worldSize; rank++, to += width) {
       if (!this.isAt(record, rank)) return false
       const { at, reading, values } = lanes[rank]!
-      const from = reading!.from
-      if (from === undefined) { for (let k = 0; k < width; k++) numbers[next++] = values[at + k]! }
-      else for (let k = 0; k < width; k++) numbers[next++] = values[at + from[k]!]!
+      copyRow(values, at, reading!.from, numbers, to, width)
     }
     for (let rank = 1; rank < worldSize; rank++) this.#intake.take(lanes[rank]!)
     return true
@@ -55,4 +52,16 @@ export class Together {
   describe({ inOrder, places }: Shape, out: Float64Array, to: number, counts: Float64Array): boolean {
     return this.#rows.describe(this.#intake.ranks.length, out, to, counts, undefined, inOrder ? undefined : places)
   }
+}
+
+const copyRow = (
+  values: Float64Array,
+  at: number,
+  from: Reading["from"],
+  to: Float64Array,
+  first: number,
+  width: number
+): void => {
+  if (from === undefined) { for (let k = 0; k < width; k++) to[first + k] = values[at + k]! }
+  else for (let k = 0; k < width; k++) to[first + k] = values[at + from[k]!]!
 }
