@@ -1,0 +1,230 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import type { Metrics } from "../../../src/Metrics.ts"
+import * as Slots from "../../../src/reducer/zeromq/Slots.ts"
+import type { Row } from "../../../src/Row.ts"
+
+type Numbers = Readonly<Record<string, number>>
+type Record_ = readonly [step: number, numbers: Numbers]
+
+const row = (seq: number, step: number, metrics: Metrics): Row => ({
+  seq,
+  step,
+  timestamp: seq,
+  rank: 0,
+  metrics,
+  statistics: undefined
+})
+
+/** A root, and what ranks say to it: in frames that wait as they came, or that go to slots at once. */
+class Job {
+  readonly slots: Slots.Slots
+  readonly #isDense: boolean
+  readonly #seqs = new Map<number, number>()
+  readonly #told = new Map<number, unknown>()
+  readonly acknowledged = new Map<number, number>()
+  #seq = 0
+
+  constructor(worldSize: number, isDense: boolean) {
+    this.slots = Slots.make({ worldSize, deadlineMillis: 1000, joinUntil: 5000 })
+    this.#isDense = isDense
+    for (let rank = 1; rank < worldSize; rank++) this.join(rank, 1)
+  }
+
+  join(rank: number, incarnation: number): void {
+    this.slots.join(rank, incarnation, 0)
+    this.#seqs.set(rank, 0)
+  }
+
+  /** Records of the same keys. */
+  frame(rank: number, records: ReadonlyArray<Record_>): void {
+    const seq = this.#seqs.get(rank)! + 1
+    this.#seqs.set(rank, seq)
+    const keys = Object.keys(records[0]![1])
+    this.slots.schema(rank, seq, keys, 0)
+    this.slots.leaf(rank, seq, seq, {
+      count: records.length,
+      keys: keys.length,
+      dense: this.#isDense,
+      steps: Float64Array.from(records, ([step]) => step),
+      domains: new Uint8Array(records.length),
+      present: () => true,
+      values: Float64Array.from(records.flatMap(([, numbers]) => Object.values(numbers)))
+    }, 0)
+  }
+
+  root([step, metrics]: Record_): void {
+    this.slots.root(row(++this.#seq, step, metrics), 0)
+  }
+
+  close(): void {
+    this.#tell(this.slots.close(0))
+  }
+
+  /** What is known of each record at last. */
+  end(): unknown {
+    this.#tell(this.slots.flush())
+    this.#tell(this.slots.close(0))
+    for (const { sender, seq } of this.slots.acks()) this.acknowledged.set(sender, seq)
+    return [...this.#told].sort(([a], [b]) => a - b)
+  }
+
+  #tell(rows: ReadonlyArray<Row>): void {
+    for (const { seq, statistics } of rows) this.#told.set(seq, JSON.parse(JSON.stringify(statistics ?? null)))
+    for (const { sender, seq } of this.slots.acks()) this.acknowledged.set(sender, seq)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// What ranks do
+// -----------------------------------------------------------------------------
+
+const worldSize = 3
+const variants: ReadonlyArray<ReadonlyArray<string>> = [
+  ["a", "b"],
+  ["a", "b"],
+  ["a", "b"],
+  ["b", "a"],
+  ["a"],
+  ["c"],
+  []
+]
+
+/** The steps of a training: mostly one after the other, some told in parts, or left out, and sometimes it begins anew. */
+const script = fc.array(
+  fc.record({ move: fc.constantFrom(0, 1, 1, 1, 1, 1, 2, -3), variant: fc.nat({ max: variants.length - 1 }) }),
+  { minLength: 1, maxLength: 25 }
+).map((moves) => {
+  let step = 0
+  return moves.map(({ move, variant }) => [step = Math.max(0, step + move), variants[variant]!] as const)
+})
+
+/** What a rank does differently: at a place of it, it leaves one out, says it twice, other keys, or another step. */
+const change = fc.record({ at: fc.nat(), kind: fc.constantFrom("drop", "twice", "keys", "step") })
+
+const jobs = fc.record({
+  script,
+  changes: fc.array(fc.array(change, { maxLength: 2 }), { minLength: worldSize, maxLength: worldSize }),
+  sizes: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 8 }),
+  order: fc.array(fc.nat({ max: worldSize }), { maxLength: 60 })
+})
+
+const recordsOf = (
+  script: ReadonlyArray<readonly [number, ReadonlyArray<string>]>,
+  changes: ReadonlyArray<{ readonly at: number; readonly kind: string }>,
+  rank: number
+): ReadonlyArray<Record_> => {
+  const all = [...script]
+  for (const { at, kind } of changes) {
+    const i = at % Math.max(1, all.length)
+    const one = all[i]
+    if (one === undefined) continue
+    if (kind === "drop") all.splice(i, 1)
+    else if (kind === "twice") all.splice(i, 0, one)
+    else if (kind === "keys") all[i] = [one[0], ["b", "c"]]
+    else all[i] = [one[0] + 5, one[1]]
+  }
+  return all.map(([step, keys], n) => [step, Object.fromEntries(keys.map((key, k) => [key, 100 * n + 10 * k + rank]))])
+}
+
+/** Cut where the keys change, and at these sizes. */
+const framesOf = (records: ReadonlyArray<Record_>, sizes: ReadonlyArray<number>): Array<ReadonlyArray<Record_>> => {
+  const frames: Array<Array<Record_>> = []
+  let name = ""
+  for (const record of records) {
+    const keys = Object.keys(record[1]).join()
+    const last = frames.at(-1)
+    if (last === undefined || keys !== name || last.length >= sizes[frames.length % sizes.length]!) {
+      frames.push([record])
+    } else last.push(record)
+    name = keys
+  }
+  return frames
+}
+
+// -----------------------------------------------------------------------------
+
+describe("records that all ranks are at", () => {
+  it("are told as those are that are put together in slots, whatever ranks do, and no less is acknowledged", () => {
+    fc.assert(
+      fc.property(jobs, ({ changes, order, script, sizes }) => {
+        const [own, ...others] = changes.map((some, rank) => recordsOf(script, some, rank))
+        const ended = [true, false].map((isDense) => {
+          const job = new Job(worldSize, isDense)
+          const left = [...own!]
+          const frames = others.map((records) => framesOf(records, sizes))
+          const next = (who: number): void => {
+            if (who === worldSize) return job.close()
+            const one = who === 0 ? left.shift() : undefined
+            if (one !== undefined) job.root(one)
+            const frame = who === 0 ? undefined : frames[who - 1]!.shift()
+            if (frame !== undefined) job.frame(who, frame)
+          }
+          for (const who of order) next(who)
+          while (left.length > 0) next(0)
+          for (const [i, some] of frames.entries()) while (some.length > 0) next(i + 1)
+          return { told: job.end(), partial: job.slots.counts().partial, acknowledged: job.acknowledged }
+        })
+        const [waited, put] = ended
+        assert.deepStrictEqual(waited!.told, put!.told)
+        assert.strictEqual(waited!.partial, put!.partial)
+        // Where the root goes back, what it has not come to again is acknowledged or not, as it happens.
+        if (own!.some(([step], i) => i > 0 && step < own![i - 1]![0])) return
+        for (const [rank, seq] of put!.acknowledged) assert.isAtLeast(waited!.acknowledged.get(rank) ?? 0, seq)
+      }),
+      { numRuns: 2000 }
+    )
+  })
+
+  it("are not taken for others where a rank says them again, another way", () => {
+    const job = new Job(2, true)
+    const steps = [1, 2, 3, 4].map((step): Record_ => [step, { loss: 10 * step }])
+    job.frame(1, steps)
+    for (const step of [1, 2]) job.root([step, { loss: 0 }])
+    job.close()
+    // Through an aggregator, which says nothing of it, and by itself again.
+    job.slots.join(1, 1, 0, job.slots.aggregatorOf(1))
+    job.join(1, 1)
+    job.frame(1, steps)
+    // A second one of step 2 that the rank does not have.
+    job.root([2, { loss: 1 }])
+    for (const step of [3, 4]) job.root([step, { loss: 0 }])
+    job.close()
+    job.frame(1, [[5, { loss: 0 }]])
+    const told = job.end() as ReadonlyArray<[number, { readonly count: number; readonly values: Metrics }]>
+    assert.deepStrictEqual(told.map(([seq, { count, values }]) => [seq, count, values["loss/max"]]), [
+      [1, 2, 10],
+      [2, 2, 20],
+      [3, 1, 1],
+      [4, 2, 30],
+      [5, 2, 40]
+    ])
+  })
+
+  it("are acknowledged with the frame they were in, once all of it is told", () => {
+    const job = new Job(2, true)
+    job.frame(1, [1, 2, 3].map((step): Record_ => [step, { loss: 1 }]))
+    for (const step of [1, 2]) job.root([step, { loss: 0 }])
+    job.close()
+    assert.strictEqual(job.acknowledged.size, 0)
+    job.root([3, { loss: 0 }])
+    job.close()
+    assert.deepStrictEqual([...job.acknowledged], [[1, 1]])
+  })
+
+  it("need not be as the root has them: keys in another order, and numbers that are none", () => {
+    const job = new Job(3, true)
+    job.root([1, { b: 1, a: 10 }])
+    job.frame(1, [[1, { a: 20, b: 2 }]])
+    job.frame(2, [[1, { b: NaN, a: 60 }]])
+    job.close()
+    assert.deepStrictEqual(job.end(), [[1, {
+      count: 3,
+      expected: 3,
+      values: {
+        ...{ "b/nonfinite": 1, "b/mean": 1.5, "b/min": 1, "b/max": 2, "b/std": 0.5, "b/argmin": 0, "b/argmax": 1 },
+        ...{ "a/mean": 30, "a/min": 10, "a/max": 60, "a/std": Math.sqrt(1400 / 3), "a/argmin": 0, "a/argmax": 2 }
+      }
+    }]])
+  })
+})
