@@ -432,3 +432,60 @@ describe("what was sent", () => {
     assert(receiver.records.every(({ step, values }) => Object.values(values).every((value) => value === step)))
   })
 })
+
+describe("the memory of frames", () => {
+  const keys = Array.from({ length: 300 }, (_, k) => `k${k}`)
+  /** A record so wide that a frame of 16 has memory of its own. */
+  const record = (producer: Producer.Producer, step: number): boolean =>
+    producer.record(Object.fromEntries(keys.map((key) => [key, step])), step, 0)
+
+  it("is used again once they are acknowledged", () => {
+    const producer = make()
+    const buffers = new Set<ArrayBufferLike>()
+    for (let step = 0, seq = 0; step < 16 * 50; step++) {
+      if (!record(producer, step)) continue
+      for (const frame of producer.take(0)) if (frame.length > 16 * 1024) buffers.add(frame.buffer)
+      producer.acked(++seq)
+    }
+    assert.strictEqual(buffers.size, 1)
+  })
+
+  it("is not, as long as a copy of what was in it may be read", () => {
+    const actions = fc.array(
+      fc.oneof(
+        { weight: 6, arbitrary: fc.constant("record" as const) },
+        fc.record({ ack: fc.nat({ max: 3 }) }),
+        fc.record({ rewind: fc.nat({ max: 3 }) })
+      ),
+      { maxLength: 60 }
+    )
+    fc.assert(
+      fc.property(actions, (actions) => {
+        const producer = make()
+        let [step, acked, last] = [0, 0, 0]
+        /** What was given out, the second time it was as well: only what was once and is acknowledged is done with. */
+        const given: Array<{ readonly seq: number; readonly frame: Uint8Array; readonly copy: Buffer }> = []
+        const take = (): void => {
+          for (const bytes of producer.take(0)) {
+            const frame = Frame.decode(bytes)
+            assert(!Frame.isRefused(frame))
+            if (frame.type !== "leaf") continue
+            last = Math.max(last, frame.seq)
+            given.push({ seq: frame.seq, frame: bytes, copy: Buffer.from(bytes) })
+          }
+        }
+        for (const action of actions) {
+          if (action === "record") { for (let i = 0; i < 16; i++) record(producer, step++) }
+          else if ("ack" in action) producer.acked(acked = Math.min(last, acked + action.ack))
+          else producer.rewind(Math.max(acked, last - action.rewind))
+          take()
+          for (const { copy, frame, seq } of given) {
+            const isDone = seq <= acked && given.filter((one) => one.seq === seq).length === 1
+            assert.isTrue(isDone || copy.equals(frame), `frame ${seq} of ${last}, ${acked} acknowledged`)
+          }
+        }
+      }),
+      { numRuns: 200 }
+    )
+  })
+})
