@@ -20,8 +20,8 @@ interface Way {
  * Steps before those that are measured, and so many in all ranks together that are: a second or more, as a training takes
  * hours. Code that has run for less than that is slower, and MPI's is compiled before.
  */
-const warmup = 16_384
-const records = 800_000
+const warmup = 65_536
+const records = 2_400_000
 /** MPI's need no more than these, which take far longer. */
 const recordsOfMpi = 200_000
 
