@@ -1,8 +1,8 @@
 /**
  * One of several ranks that wait for each other at every step, as those of an all-reduce do: rank 0 until it has the
- * statistics of the step, the others until rank 0 has acknowledged theirs. Rank 0 prints the seconds that all steps took.
+ * statistics of the step, the others until rank 0 has acknowledged theirs. Rank 0 prints the seconds that the steps took.
  *
- *     node lockstep.ts KEYS STEPS
+ *     node lockstep.ts KEYS WARMUP STEPS     WARMUP: steps before those that are measured
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -13,7 +13,7 @@ import * as Rendezvous from "../../src/reducer/zeromq/Rendezvous.ts"
 import * as Transport from "../../src/reducer/zeromq/Transport.ts"
 import * as ZeroMq from "../../src/reducer/zeromq/ZeroMq.ts"
 
-const [keys = 32, steps = 1000] = process.argv.slice(2).map(Number)
+const [keys = 32, warmup = 1000, steps = 1000] = process.argv.slice(2).map(Number)
 const names = Array.from({ length: keys }, (_, i) => `train/metric_${i}`)
 const metrics = (step: number) => Object.fromEntries(names.map((name, i) => [name, i + step / 7]))
 
@@ -28,10 +28,9 @@ const root = Effect.gen(function*() {
         reduction.offer([row])
       })
     )
-  // Everybody is there before the clock runs.
-  yield* one(0)
+  for (let step = 0; step <= warmup; step++) yield* one(step)
   const from = performance.now()
-  for (let step = 1; step <= steps; step++) yield* one(step)
+  for (let step = warmup + 1; step <= warmup + steps; step++) yield* one(step)
   console.log((performance.now() - from) / 1000)
   yield* reduction.flush
 })
@@ -65,7 +64,7 @@ const other = Effect.gen(function*() {
         if (Frame.isRefused(frame)) continue
         if (frame.type === "bye") said()
         else if (frame.type === "welcome" && step === 0) send()
-        else if (frame.type === "ack" && frame.seq === step && step <= steps) {
+        else if (frame.type === "ack" && frame.seq === step && step <= warmup + steps) {
           producer.acked(frame.seq)
           send()
         }

@@ -48,9 +48,9 @@ const pipelined: Way = {
 
 const lockstep: Way = {
   id: "lockstep",
-  run: async (steps, job) => Number(await together("lockstep.ts", [keys, steps], job)),
+  run: async (steps, job) => Number(await together("lockstep.ts", [keys, steps, steps], job)),
   column: "each step waited for",
-  steps: (size, quick) => quick ? 100 : Math.round(8000 / size),
+  steps: (size, quick) => quick ? 100 : Math.round(24_000 / size),
   worlds: [{ size: 2 }, { size: 8, four: 0.072 }, { size: 32 }],
   name: (target) => `waiting for each step, ${target}`
 }
