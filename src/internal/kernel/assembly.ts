@@ -42,11 +42,12 @@ function pairs(rows: usize, keys: i32, out: usize): i32 {
     const b = v128.load(from + stride)
     const min = f64x2.pmin(a, b)
     const max = f64x2.pmax(a, b)
-    const sum = add(min, max)
+    const sum = add(a, b)
     const equal = f64x2.eq(min, max)
-    ordinary += i64x2.all_true(isOrdinary(min, max, add(a, b), large, small, equal)) ? 2 : 0
+    ordinary += i64x2.all_true(isOrdinary(min, max, sum, large, small, equal)) ? 2 : 0
 
-    const mean = add(mul(sum, half), mul(sumError(min, max, sum), half))
+    // What was rounded off the sum is too small to change a half of it.
+    const mean = mul(sum, half)
     const d = sub(max, min)
     const dLow = sumError(max, f64x2.neg(min), d)
     let std = mul(d, half)

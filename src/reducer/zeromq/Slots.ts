@@ -25,7 +25,7 @@ import { describeMoments, descriptionSize } from "../../internal/columns.ts"
 import type { Row } from "../../Row.ts"
 import { momentFields } from "./Frame.ts"
 import { place, Row as Numbers, type Shape } from "./slots/Columns.ts"
-import { Described, type Names, namesOf, Slab } from "./slots/Described.ts"
+import { Described, Slab } from "./slots/Described.ts"
 import { Intake, progress } from "./slots/Intake.ts"
 import { type Mergeable, Merger } from "./slots/Merger.ts"
 import type { Options, Slots } from "./slots/Model.ts"
@@ -90,7 +90,6 @@ export const make = (options: Options): Slots => {
   let passed = -Infinity
   const merger = new Merger(worldSize)
   const own = new Numbers()
-  const names = new WeakMap<Shape, Names>()
   const slab = new Slab()
   let counts = new Float64Array(0)
 
@@ -153,6 +152,7 @@ export const make = (options: Options): Slots => {
     if (domain === 1 || shape.keys.length === 0 || step < passed || intake.knows(0, step)) return "no"
     for (record.next = Math.max(1, record.next); record.next < worldSize; record.next++) {
       const index = record.next
+      if (together.isAt(record, index)) continue
       intake.unpack(index, step)
       if (together.isAt(record, index)) continue
       const isAwaited = intake.isAtEnd(index) && !hasMovedOn(record, index) && now < deadlineOf(record, index)
@@ -208,18 +208,12 @@ export const make = (options: Options): Slots => {
       isEven = describeMoments(moments, keys.length, count, numbers, from, counts, places)
     }
     const expected = Math.max(expectedAt(slot), count)
-    return new Described(namesFor(shape), numbers, from, isEven ? undefined : counts.slice(), count, expected)
+    return new Described(shape.keys, numbers, from, isEven ? undefined : counts.slice(), count, expected)
   }
 
   /** Where it is written how many values each key has. */
   const countsFor = ({ keys }: Shape): Float64Array =>
     counts.length === 2 * keys.length ? counts : counts = new Float64Array(2 * keys.length)
-
-  const namesFor = (shape: Shape): Names => {
-    let named = names.get(shape)
-    if (named === undefined) names.set(shape, named = namesOf(shape.keys))
-    return named
-  }
 
   /** How many ranks are there, or had come that far before they left. */
   const expectedAt = ({ domain, step }: Sheets.Slot): number => {
@@ -253,7 +247,7 @@ export const make = (options: Options): Slots => {
     const counts = countsFor(shape)
     const isEven = together.describe(shape, numbers, from, counts)
     const said = isEven ? undefined : counts.slice()
-    return { ...row, statistics: new Described(namesFor(shape), numbers, from, said, worldSize, worldSize) }
+    return { ...row, statistics: new Described(shape.keys, numbers, from, said, worldSize, worldSize) }
   }
 
   const publish = (record: Seated): Row => {

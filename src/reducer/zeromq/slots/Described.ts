@@ -11,33 +11,28 @@ import { type StatisticKeys, statisticKeys } from "../../../internal/statisticKe
 import type { Metrics, Value } from "../../../Metrics.ts"
 import type { Statistics } from "../../../Row.ts"
 
-/** The names of the statistics of each key. */
-export type Names = ReadonlyArray<StatisticKeys>
-
-export const namesOf = (keys: ReadonlyArray<string>): Names => keys.map(statisticKeys)
-
 /**
  * Made of the numbers that `describeMoments` says of each key: those of `numbers` from `from` on, and `counts` where not each
- * has `count` values.
+ * has `count` values. The same keys are the same list.
  */
 export class Described implements Statistics {
   readonly count: number
   readonly expected: number
-  private readonly names: Names
+  private readonly keys: ReadonlyArray<string>
   private readonly numbers: Float64Array
   private readonly from: number
   private readonly counts: Float64Array | undefined
   private made: Metrics | undefined = undefined
 
   constructor(
-    names: Names,
+    keys: ReadonlyArray<string>,
     numbers: Float64Array,
     from: number,
     counts: Float64Array | undefined,
     count: number,
     expected: number
   ) {
-    this.names = names
+    this.keys = keys
     this.numbers = numbers
     this.from = from
     this.counts = counts
@@ -47,13 +42,13 @@ export class Described implements Statistics {
 
   /** Those of no finite value are only counted. */
   get values(): Metrics {
-    return this.made ??= valuesOf(this.names, this.numbers, this.from, this.counts)
+    return this.made ??= valuesOf(namesOf(this.keys), this.numbers, this.from, this.counts)
   }
 
   /** Whether it says the same, bit for bit. */
   same(that: Described): boolean {
     if (this.count !== that.count) return false
-    for (let i = this.names.length * descriptionSize - 1; i >= 0; i--) {
+    for (let i = this.keys.length * descriptionSize - 1; i >= 0; i--) {
       if (!Object.is(this.numbers[this.from + i], that.numbers[that.from + i])) return false
     }
     const { counts } = this
@@ -89,8 +84,16 @@ const slabSize = 16_384
 // Internal
 // -----------------------------------------------------------------------------
 
+const known = new WeakMap<ReadonlyArray<string>, ReadonlyArray<StatisticKeys>>()
+
+const namesOf = (keys: ReadonlyArray<string>): ReadonlyArray<StatisticKeys> => {
+  let names = known.get(keys)
+  if (names === undefined) known.set(keys, names = keys.map(statisticKeys))
+  return names
+}
+
 const valuesOf = (
-  names: Names,
+  names: ReadonlyArray<StatisticKeys>,
   numbers: Float64Array,
   from: number,
   counts: Float64Array | undefined
