@@ -51,7 +51,7 @@ const program = Effect.gen(function*() {
     if (before < warmup + steps && published >= warmup + steps) console.log((clock() - from) / 1000)
     known = published
     more()
-    if (published < said + ahead / 4) return
+    if (published < said + ahead / 2) return
     said = published
     console.log(`published ${said}`)
   })
