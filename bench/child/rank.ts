@@ -30,8 +30,8 @@ const rows = (from: number): ReadonlyArray<Row> => {
   }
   return rows
 }
-/** So often this loop lets others have a turn: as many records make a frame. */
-const turn = 512
+/** So often this loop lets others have a turn, as MPI's never does: as many records as two frames have. */
+const turn = 1024
 /** So far a rank is ahead of the statistics at most. Rank 0 knows at once, the others are told now and then. */
 const ahead = 4096
 
