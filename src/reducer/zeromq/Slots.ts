@@ -247,7 +247,8 @@ export const make = (options: Options): Slots => {
     const counts = countsFor(shape)
     const isEven = together.describe(shape, numbers, from, counts)
     const said = isEven ? undefined : counts.slice()
-    return { ...row, statistics: new Described(shape.keys, numbers, from, said, worldSize, worldSize) }
+    const statistics = new Described(shape.keys, numbers, from, said, worldSize, worldSize)
+    return { seq: row.seq, step: row.step, timestamp: row.timestamp, rank: row.rank, metrics: row.metrics, statistics }
   }
 
   const publish = (record: Seated): Row => {
