@@ -61,7 +61,7 @@ export class Rows {
   ): boolean {
     const keys = this.#keys
     let isEven = this.#kernel !== undefined && isShort(n, keys) &&
-      this.#kernel.describe(this.first * 8, n, keys, this.#described.byteOffset) === 0
+      this.#kernel.describe(this.first * 8, n, keys, this.#described.byteOffset) !== 0
     if (!isEven) {
       const { length } = this.#states
       if (this.#moments.length < length) this.#moments = new Float64Array(length)
@@ -82,7 +82,7 @@ export class Rows {
   moments(n: number, out: Float64Array, ranks?: Int32Array): void {
     const keys = this.#keys
     const isDone = this.#kernel !== undefined && isShort(n, keys) &&
-      this.#kernel.moments(this.first * 8, n, keys, this.#states.byteOffset) === 0
+      this.#kernel.moments(this.first * 8, n, keys, this.#states.byteOffset) !== 0
     if (isDone) out.set(this.#states)
     else momentsOfColumns(this.#values(), keys, this.#identity, n, out)
     if (ranks === undefined) return

@@ -13,18 +13,18 @@ const stateBytes: usize = 11 * 8
 /** A half, 1, 2, 2^300, 2^-300, what cuts a double in two, and 2^26. */
 const constants = memory.data<f64>([0.5, 1, 2, 2.037035976334486e90, 4.909093465297727e-91, 134217729, 67108864])
 
-/** What describeMoments says of each column, where all are ordinary: gives how many are not. */
-export function describe(rows: usize, n: i32, keys: i32, out: usize): i32 {
+/** What describeMoments says of each column, where all are ordinary; false: some are not. */
+export function describe(rows: usize, n: i32, keys: i32, out: usize): bool {
   return n == 2 ? pairs(rows, keys, out) : columns(rows, n, keys, out, false)
 }
 
-/** The state of each column, where all are ordinary: gives how many are not. */
-export function moments(rows: usize, n: i32, keys: i32, out: usize): i32 {
+/** The state of each column, where all are ordinary; false: some are not. */
+export function moments(rows: usize, n: i32, keys: i32, out: usize): bool {
   return columns(rows, n, keys, out, true)
 }
 
 /** Of two rows: a division by two is exact, and so is much of what follows. */
-function pairs(rows: usize, keys: i32, out: usize): i32 {
+function pairs(rows: usize, keys: i32, out: usize): bool {
   const zero = f64x2.splat(0)
   const half = v128.load64_splat(constants)
   const one = v128.load64_splat(constants, 8)
@@ -34,7 +34,7 @@ function pairs(rows: usize, keys: i32, out: usize): i32 {
   const cut = v128.load64_splat(constants, 40)
   const shift = v128.load64_splat(constants, 48)
   const stride = <usize> keys * rowBytes
-  let ordinary = 0
+  let ordinary = f64x2.eq(zero, zero)
   for (let next = 0; next < keys; next += 2) {
     const k = next + 1 < keys ? next : next - 1
     const from = rows + <usize> k * rowBytes
@@ -44,7 +44,7 @@ function pairs(rows: usize, keys: i32, out: usize): i32 {
     const max = f64x2.pmax(a, b)
     const sum = add(a, b)
     const equal = f64x2.eq(min, max)
-    ordinary += i64x2.all_true(isOrdinary(min, max, sum, large, small, equal)) ? 2 : 0
+    ordinary = v128.and(ordinary, isOrdinary(min, max, sum, large, small, equal))
 
     // What was rounded off the sum is too small to change a half of it.
     const mean = mul(sum, half)
@@ -62,10 +62,10 @@ function pairs(rows: usize, keys: i32, out: usize): i32 {
     const ranks = add(v128.and(shift, f64x2.lt(b, a)), v128.and(one, f64x2.gt(b, a)))
     tell(out + <usize> k * descriptionBytes, v128.bitselect(min, mean, equal), std, min, max, ranks)
   }
-  return keys - min32(keys, ordinary)
+  return i64x2.all_true(ordinary)
 }
 
-function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): i32 {
+function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): bool {
   const zero = f64x2.splat(0)
   const half = v128.load64_splat(constants)
   const one = v128.load64_splat(constants, 8)
@@ -77,7 +77,7 @@ function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): i32 
   const stride = <usize> keys * rowBytes
   const count = f64x2.splat(<f64> n)
   const inverse = f64x2.div(one, count)
-  let fitting = 0
+  let ordinary = f64x2.eq(zero, zero)
   for (let next = 0; next < keys; next += 2) {
     // The last of an odd number comes with the one before it, once more.
     const k = next + 1 < keys ? next : next - 1
@@ -103,7 +103,7 @@ function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): i32 
     const magnitude = f64x2.max(f64x2.neg(min), max)
     const equal = f64x2.eq(min, max)
     const apart = states ? zero : equal
-    fitting += i64x2.all_true(isOrdinary(min, max, total, large, small, apart)) ? 2 : 0
+    ordinary = v128.and(ordinary, isOrdinary(min, max, total, large, small, apart))
 
     let sum: v128
     let sumLow: v128
@@ -192,11 +192,7 @@ function columns(rows: usize, n: i32, keys: i32, out: usize, states: bool): i32 
       tell(to, v128.bitselect(min, mean, equal), v128.andnot(std, equal), min, max, ranks)
     }
   }
-  return keys - min32(keys, fitting)
-}
-
-function min32(a: i32, b: i32): i32 {
-  return a < b ? a : b
+  return i64x2.all_true(ordinary)
 }
 
 /** Whether values are finite, and, unless they are `apart` from that, neither very large nor very small. */

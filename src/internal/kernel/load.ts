@@ -6,8 +6,8 @@
 import { binary } from "./binary.ts"
 
 /**
- * A kernel with a memory of its own. Places are in bytes. What it gives is how many columns it could not do: where that is 0
- * all is written.
+ * A kernel with a memory of its own. Places are in bytes. It gives 1 where all columns are written, 0 where some are more
+ * than it can do.
  *
  * @category models
  * @since 0.5.2
