@@ -13,6 +13,8 @@
  *   have joined. A dead rank is not waited for.
  * - Records are published in the order in which the root recorded them. Statistics are made in rank order when a record
  *   closes, so the order in which values arrived makes no difference to a single bit.
+ * - Mostly all ranks are at the same record: that is told from what they sent, as it came (Together.ts). Where they differ,
+ *   what they say of its step is put together in a slot (Sheets.ts).
  * - A value that comes later amends: the record is told again, as long as it is remembered.
  * - A frame may be forgotten by its sender when all it was about is closed: only then is it acknowledged. Or when more is
  *   open than senders keep: the root may never come to where they were.
@@ -26,10 +28,11 @@ import type { Row } from "../../Row.ts"
 import { momentFields } from "./Frame.ts"
 import { place, Row as Numbers, type Shape } from "./slots/Columns.ts"
 import { Described, Slab } from "./slots/Described.ts"
-import { Intake, progress } from "./slots/Intake.ts"
+import { Intake } from "./slots/Intake.ts"
 import { type Mergeable, Merger } from "./slots/Merger.ts"
 import type { Options, Slots } from "./slots/Model.ts"
 import { Queue } from "./slots/Queue.ts"
+import { progress } from "./slots/Ranks.ts"
 import * as Sheets from "./slots/Sheets.ts"
 import { type OfRoot, Together } from "./slots/Together.ts"
 
@@ -155,7 +158,7 @@ export const make = (options: Options): Slots => {
       if (together.isAt(record, index)) continue
       intake.unpack(index, step)
       if (together.isAt(record, index)) continue
-      const isAwaited = intake.isAtEnd(index) && !hasMovedOn(record, index) && now < deadlineOf(record, index)
+      const isAwaited = intake.lanes.isAtEnd(index) && !hasMovedOn(record, index) && now < deadlineOf(record, index)
       return isAwaited ? "not yet" : "no"
     }
     return "yes"
@@ -178,8 +181,8 @@ export const make = (options: Options): Slots => {
     const first = pending.first()
     const isFirst = seated === undefined && first?.domain === 0
     const step = Math.max(passed, first?.domain === 0 ? first.step : -Infinity)
-    for (const index of intake.arrived) intake.unpack(index, step, !isFirst)
-    intake.arrived.clear()
+    for (const index of intake.lanes.arrived) intake.unpack(index, step, !isFirst)
+    intake.lanes.arrived.clear()
   }
 
   // Statistics -----------------------------------------------------------------

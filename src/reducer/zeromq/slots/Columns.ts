@@ -188,6 +188,16 @@ export const place = (from: Float64Array, some: Columns, to: Float64Array, all: 
   }
 }
 
+/** The moments of columns that stand elsewhere: where `from` says. */
+export const placed = (moments: Float64Array, from: Int32Array): Float64Array => {
+  const out = new Float64Array(from.length * momentFields)
+  for (let k = 0; k < from.length; k++) {
+    const at = from[k]! * momentFields
+    out.set(moments.subarray(at, at + momentFields), k * momentFields)
+  }
+  return out
+}
+
 /** Whether two sets have a key in common. */
 export const meet = (a: Columns, b: Columns): boolean => {
   const known = a.meets.get(b)

@@ -17,11 +17,12 @@ import type { Aggregate, Leaf } from "../Frame.ts"
 import { momentFields } from "../Frame.ts"
 import * as RankSet from "../RankSet.ts"
 import { Window } from "../Schema.ts"
-import { Catalog, type Columns, type Reading, type Told } from "./Columns.ts"
-import { Lane } from "./Lane.ts"
+import { Catalog, type Columns, placed, type Reading, type Told } from "./Columns.ts"
+import { Lanes } from "./Lanes.ts"
 import * as Mixed from "./Mixed.ts"
 import { type Most as MostOpen, mostOfAggregator, mostOfRank, Open } from "./Open.ts"
 import { Pool } from "./Pool.ts"
+import { progress, type Rank, unheard } from "./Ranks.ts"
 import * as Sheets from "./Sheets.ts"
 
 // -----------------------------------------------------------------------------
@@ -40,25 +41,6 @@ export interface Options {
   readonly isRoot?: boolean
   /** Whether nothing more is to be done about a slot than to take what comes late. */
   readonly isSettled: (slot: Sheets.Slot) => boolean
-}
-
-/** What is known of a rank. */
-export interface Rank {
-  live: boolean
-  joined: boolean
-  /** It has said something, in whatever life. */
-  begun: boolean
-  incarnation: number
-  /** The sender it is heard through. */
-  via: number
-  /** Its latest step in each domain. */
-  readonly latest: [number, number]
-  /** How often it went back to an earlier step. */
-  wentBack: number
-  /** When it last said something in each domain. */
-  readonly progressAt: [number, number]
-  /** Up to these steps it may say again what it has said through another sender. */
-  readonly again: [number, number]
 }
 
 interface Sender {
@@ -83,10 +65,7 @@ export class Intake {
   readonly ranks: ReadonlyArray<Rank>
   readonly catalog = new Catalog()
   readonly pool: Pool
-  /** Of each rank that has one. */
-  readonly lanes: Array<Lane | undefined>
-  /** The ranks to whose lanes something has come since it was asked last. */
-  readonly arrived = new Set<number>()
+  readonly lanes: Lanes
   joined = 0
   live = 0
   lost = 0
@@ -106,8 +85,8 @@ export class Intake {
   constructor(options: Options) {
     this.#options = options
     this.pool = new Pool(options.worldSize, options.base ?? 0)
-    this.ranks = Array.from({ length: options.worldSize }, unheard)
-    this.lanes = this.ranks.map(() => undefined)
+    this.ranks = Array.from({ length: options.worldSize }, (_, index) => unheard(index))
+    this.lanes = new Lanes(options.worldSize, this.pool)
   }
 
   /** The number of the sender that is the aggregator of which this is the first rank; a rank's own is the rank. */
@@ -126,7 +105,7 @@ export class Intake {
       rank.incarnation = incarnation
       rank.latest.fill(-Infinity)
       rank.again.fill(-Infinity)
-      this.lanes[index]?.forget()
+      this.lanes.of[index]?.forget()
     } else if (rank.via !== via) this.#repeat(rank.via, index)
     rank.via = via
     return via === index ? this.#open(index, incarnation) : 0
@@ -186,11 +165,8 @@ export class Intake {
     const frame = sender.open.push(seq, records.count, records.values.byteLength)
     if (isWhole && this.#canWait(index, records)) {
       const { count, steps, values } = records
-      const lane = this.lanes[index] ??= new Lane()
-      lane.push({ frame, reading: told.whole, count, steps, values, width })
-      this.pool.bytes += values.byteLength
-      this.arrived.add(index)
-      progress(rank, 0, lane.last, now)
+      this.lanes.push(index, { frame, reading: told.whole, count, steps, values, width })
+      progress(rank, 0, steps[count - 1]!, now)
       return true
     }
     this.unpack(index, Infinity)
@@ -279,36 +255,22 @@ export class Intake {
 
   /** Puts what a rank has said of steps below this one in slots; of this one, too, where it is `included`. */
   unpack(index: number, step: number, included = false): void {
-    const lane = this.lanes[index]
+    const lane = this.lanes.of[index]
     if (lane === undefined) return
-    const before = lane.bytes
-    const isMeant = (at: number): boolean => included ? at <= step : at < step
-    for (; isMeant(lane.step); lane.next()) {
+    while (included ? lane.step <= step : lane.step < step) {
       const slot = this.slot(0, lane.step)
       const { slots } = lane.frame!
       if (slots.at(-1) !== slot) slots.push(slot)
       this.put(index, slot, lane.reading!, lane.values, lane.at)
+      this.lanes.next(lane)
     }
-    this.pool.bytes += lane.bytes - before
-  }
-
-  /** Whether nothing of a rank waits. */
-  isAtEnd(index: number): boolean {
-    return (this.lanes[index]?.records ?? 0) === 0
-  }
-
-  /** Goes on in a lane: its first record was taken together with those of all other ranks. */
-  take(lane: Lane): void {
-    const before = lane.bytes
-    lane.take()
-    this.pool.bytes += lane.bytes - before
   }
 
   /** Whether records may wait in the lane of their rank: in their order, and there are not too many. */
   #canWait(index: number, { count, dense, domains, steps, values }: Leaf): boolean {
     const rank = this.ranks[index]!
-    if (this.#options.isRoot !== true || index === 0 || !dense || rank.again[0] > -Infinity) return false
-    const { last = -Infinity, records = 0 } = this.lanes[index] ?? {}
+    if (this.#options.isRoot !== true || index === 0 || rank.again[0] > -Infinity || !dense || count === 0) return false
+    const { last = -Infinity, records = 0 } = this.lanes.of[index] ?? {}
     if (this.#slots[0].size + records + count > mostAhead || this.pool.bytes + values.byteLength > mostBytes) {
       return false
     }
@@ -407,7 +369,8 @@ export class Intake {
 
   /** Whether a rank is in a slot that is settled, or was when that was closed. */
   #isSaid(index: number, slot: Sheets.Slot, columns: Columns): boolean {
-    return Sheets.isIn(slot, columns, index) || (slot.domain === 0 && this.lanes[index]?.wasTaken(slot.step) === true)
+    return Sheets.isIn(slot, columns, index) ||
+      (slot.domain === 0 && this.lanes.of[index]?.wasTaken(slot.step) === true)
   }
 
   #open(source: number, incarnation: number): number {
@@ -427,11 +390,7 @@ export class Intake {
         else if (index !== undefined) Sheets.withdrawRow(slot, index)
       }
     }
-    if (isRank) {
-      const lane = this.lanes[source]
-      this.pool.bytes -= lane?.bytes ?? 0
-      lane?.clear()
-    }
+    if (isRank) this.lanes.clear(source)
     this.#senders.delete(source)
     for (const [i, rank] of this.ranks.entries()) {
       if (rank.via !== source && i !== index) continue
@@ -448,33 +407,5 @@ export class Intake {
 
 const none: ReadonlyArray<never> = []
 
-const unheard = (_: unknown, index: number): Rank => ({
-  live: false,
-  joined: false,
-  begun: false,
-  incarnation: 0,
-  via: index,
-  latest: [-Infinity, -Infinity],
-  wentBack: 0,
-  progressAt: [-Infinity, -Infinity],
-  again: [-Infinity, -Infinity]
-})
-
 /** It was sent again, since we did not say that we had it. */
 const isHad = (sender: Sender, seq: number): boolean => seq !== 0 && seq <= sender.seq
-
-export const progress = (rank: Rank, domain: 0 | 1, step: number, now: number): void => {
-  rank.begun = true
-  if (step < rank.latest[domain]) rank.wentBack++
-  rank.latest[domain] = step
-  rank.progressAt[domain] = now
-}
-
-const placed = (moments: Float64Array, from: Int32Array): Float64Array => {
-  const out = new Float64Array(from.length * momentFields)
-  for (let k = 0; k < from.length; k++) {
-    const at = from[k]! * momentFields
-    out.set(moments.subarray(at, at + momentFields), k * momentFields)
-  }
-  return out
-}

@@ -68,11 +68,10 @@ export class Lane {
     }
   }
 
-  /** The same, and it was taken together with those of all other ranks. */
-  take(): void {
+  /** The first record is taken together with those of all other ranks. */
+  markTaken(): void {
     this.#times = this.step === this.#taken ? this.#times + 1 : 1
     this.#taken = this.step
-    this.next()
   }
 
   /** Whether a record that comes again was taken so. */

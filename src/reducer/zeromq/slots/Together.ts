@@ -26,7 +26,7 @@ export class Together {
 
   /** Whether a rank is at a record. */
   isAt({ shape, step }: OfRoot, rank: number): boolean {
-    const lane = this.#intake.lanes[rank]
+    const lane = this.#intake.lanes.of[rank]
     return lane !== undefined && lane.step === step && lane.reading?.columns === shape.columns
   }
 
@@ -41,10 +41,10 @@ export class Together {
     copyRow(record.numbers, record.at, undefined, numbers, first, width)
     for (let rank = 1, to = first + width; rank < worldSize; rank++, to += width) {
       if (!this.isAt(record, rank)) return false
-      const { at, reading, values } = lanes[rank]!
+      const { at, reading, values } = lanes.of[rank]!
       copyRow(values, at, reading!.from, numbers, to, width)
     }
-    for (let rank = 1; rank < worldSize; rank++) this.#intake.take(lanes[rank]!)
+    for (let rank = 1; rank < worldSize; rank++) lanes.take(lanes.of[rank]!)
     return true
   }
 
