@@ -250,8 +250,8 @@ export const make = (options: Options): Slots => {
     const counts = countsFor(shape)
     const isEven = together.describe(shape, numbers, from, counts)
     const said = isEven ? undefined : counts.slice()
-    const statistics = new Described(shape.keys, numbers, from, said, worldSize, worldSize)
-    return { seq: row.seq, step: row.step, timestamp: row.timestamp, rank: row.rank, metrics: row.metrics, statistics }
+    // With whatever it came with: a history's rows have more than others.
+    return { ...row, statistics: new Described(shape.keys, numbers, from, said, worldSize, worldSize) }
   }
 
   const publish = (record: Seated): Row => {

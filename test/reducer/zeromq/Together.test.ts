@@ -201,6 +201,16 @@ describe("records that all ranks are at", () => {
     ])
   })
 
+  it("are told with all that they came with", () => {
+    const job = new Job(2, true)
+    job.frame(1, [[1, { loss: 3 }]])
+    const own = { ...row(1, 1, { loss: 1 }), stepKey: "iteration" }
+    job.slots.root(own, 0)
+    const [told] = job.slots.close(0)
+    assert.deepInclude(told, { ...own, statistics: told!.statistics })
+    assert.strictEqual(told?.statistics?.values["loss/mean"], 2)
+  })
+
   it("are acknowledged with the frame they were in, once all of it is told", () => {
     const job = new Job(2, true)
     job.frame(1, [1, 2, 3].map((step): Record_ => [step, { loss: 1 }]))
