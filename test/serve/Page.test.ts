@@ -48,12 +48,15 @@ describe("the page", () => {
       const { complaints, page } = yield* Browser.open(`http://127.0.0.1:${port}/`)
       yield* until(page, "main h2", /alive.*running/)
       yield* until(page, `${chartOf("loss")} .readout`, "step 1")
+      yield* doing(() => page.locator(`${chartOf("loss")} .plot`).focus())
       for (let step = 2; step < 6; step++) {
         yield* doing(() => job.write(`{"step":${step},"loss":${4 / step}${step > 3 ? ",\"eval/acc\":0.5" : ""}}\n`))
         yield* until(page, `${chartOf("loss")} .readout`, `step ${step}`)
       }
       // A metric that was not there before.
       yield* until(page, `${chartOf("eval/acc")} .readout`, "0.5")
+      // Whoever uses the keyboard stays where they are.
+      yield* doing(() => page.locator(`${chartOf("loss")} .plot:focus`).waitFor({ timeout: 5000 }))
       job.end()
       yield* doing(() => job.ended)
       yield* until(page, "main h2", /alive.*finished/)

@@ -215,6 +215,8 @@ export const make = (host: HTMLElement, store: Store, complain: (problem: string
     const groups = new Map<string, Array<string>>()
     for (const [key, group] of here) groups.set(group, [...groups.get(group) ?? [], key])
     for (const card of cards.values()) if (!here.some(([key]) => key === card.key)) drop(card)
+    // An element that is put elsewhere loses the focus.
+    const focused = document.activeElement
     fill(
       grid,
       ...[...groups].map(([group, members]) =>
@@ -226,6 +228,7 @@ export const make = (host: HTMLElement, store: Store, complain: (problem: string
         )
       )
     )
+    if (focused instanceof HTMLElement && grid.contains(focused)) focused.focus({ preventScroll: true })
     more.hidden = wanted.length <= limit
     more.textContent = `Show ${Math.min(batch, wanted.length - limit)} more of ${wanted.length} metrics`
   }
