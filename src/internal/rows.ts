@@ -2,10 +2,9 @@
  * Rows of numbers, one of each rank, and what they say column by column: what `momentsOfColumns` and `describeMoments` say,
  * bit for bit, at a third of the time, since a WebAssembly kernel works on two columns at once.
  *
- * - Rows are written to {@link Rows.numbers}, which is the kernel's memory: `keys` numbers each, from {@link Rows.first}
- *   on. They are ranks in their order; which ones is told when they are not the first.
- * - Where a column is more than the kernel can do, all take the slow way; so do those of more rows than a block has, of a
- *   single key, and where there is no WebAssembly.
+ * - Rows are written to {@link Rows.numbers}, the kernel's memory mostly: `keys` numbers each, from {@link Rows.first} on. They are ranks in their order; which ones is told when they are not the first.
+ * - Where a column is more than the kernel can do, all take the slow way; so do more rows than a block has, a single key,
+ *   and all where there is no WebAssembly. Such rows are in other memory.
  *
  * @since 0.5.2
  */
@@ -21,28 +20,31 @@ import { blockSize } from "./sums.ts"
  * @since 0.5.2
  */
 export class Rows {
-  /** Where rows are written to: {@link first} is where the first begins. Another after each {@link open}. */
-  numbers: Float64Array
+  /** Where rows are written to: {@link first} is where the first begins. Others after each {@link open}. */
+  numbers = none
   first = 0
   readonly #kernel = load()
-  #keys = -1
-  /** What the kernel says of this many keys: its memory before the first row. */
-  #described: Float64Array
-  #states: Float64Array
-  #moments = new Float64Array(0)
+  #keys = 0
+  /** Whether the rows are the kernel's; it says of them what it says before the first row. */
+  #isShort = false
+  #memory = none
+  #described = none
+  #states = none
+  /** Of others. */
+  #plain = none
+  #moments = none
   #identity = new Int32Array(0)
-
-  constructor() {
-    this.numbers = this.#kernel?.memory() ?? new Float64Array(0)
-    this.#described = this.numbers
-    this.#states = this.numbers
-  }
 
   /** Makes room for so many rows of so many numbers; what was there is gone. */
   open(rows: number, keys: number): void {
-    if (keys !== this.#keys) this.#layOut(keys)
-    const end = this.first + rows * keys
-    if (end > this.numbers.length) this.#grow(2 * end)
+    this.#keys = keys
+    this.#isShort = this.#kernel !== undefined && rows > 0 && rows <= blockSize && keys > 1
+    if (this.#isShort) this.#openKernel(rows, keys)
+    else {
+      if (rows * keys > this.#plain.length) this.#plain = new Float64Array(rows * keys)
+      this.numbers = this.#plain
+      this.first = 0
+    }
     if (rows > this.#identity.length) this.#identity = Int32Array.from({ length: 2 * rows }, (_, row) => row)
   }
 
@@ -60,11 +62,9 @@ export class Rows {
     places?: Int32Array
   ): boolean {
     const keys = this.#keys
-    let isEven = this.#kernel !== undefined && isShort(n, keys) &&
-      this.#kernel.describe(this.first * 8, n, keys, this.#described.byteOffset) !== 0
+    let isEven = this.#isShort && this.#kernel!.describe(this.first * 8, n, keys, this.#described.byteOffset) !== 0
     if (!isEven) {
-      const { length } = this.#states
-      if (this.#moments.length < length) this.#moments = new Float64Array(length)
+      if (this.#moments.length < keys * stateSize) this.#moments = new Float64Array(keys * stateSize)
       momentsOfColumns(this.#values(), keys, this.#identity, n, this.#moments)
       isEven = describeMoments(this.#moments, keys, n, out, to, counts, places)
     } else if (places === undefined) out.set(this.#described, to)
@@ -81,10 +81,9 @@ export class Rows {
   /** The moments of each column of the first `n` rows: see `momentsOfColumns`. */
   moments(n: number, out: Float64Array, ranks?: Int32Array): void {
     const keys = this.#keys
-    const isDone = this.#kernel !== undefined && isShort(n, keys) &&
-      this.#kernel.moments(this.first * 8, n, keys, this.#states.byteOffset) !== 0
-    if (isDone) out.set(this.#states)
-    else momentsOfColumns(this.#values(), keys, this.#identity, n, out)
+    if (this.#isShort && this.#kernel!.moments(this.first * 8, n, keys, this.#states.byteOffset) !== 0) {
+      out.set(this.#states)
+    } else momentsOfColumns(this.#values(), keys, this.#identity, n, out)
     if (ranks === undefined) return
     for (let at = 4, end = keys * stateSize; at < end; at += stateSize) {
       if (out[at]! < 0) continue
@@ -99,25 +98,18 @@ export class Rows {
     return this.numbers.subarray(this.first)
   }
 
-  /** What the kernel says stands before the rows. */
-  #layOut(keys: number): void {
-    this.#keys = keys
-    const start = this.#kernel?.start ?? 0
+  #openKernel(rows: number, keys: number): void {
+    const { grow, start } = this.#kernel!
     this.first = start + keys * stateSize
-    if (this.first > this.numbers.length) this.#grow(2 * this.first)
-    this.#view()
-  }
-
-  #view(): void {
-    const { buffer } = this.numbers
-    const start = 8 * (this.#kernel?.start ?? 0)
-    this.#described = new Float64Array(buffer, start, this.#keys * descriptionSize)
-    this.#states = new Float64Array(buffer, start, this.#keys * stateSize)
-  }
-
-  #grow(length: number): void {
-    this.numbers = this.#kernel === undefined ? new Float64Array(length) : this.#kernel.grow(length)
-    this.#view()
+    const end = this.first + rows * keys
+    const isMore = end > this.#memory.length
+    if (isMore) this.#memory = grow(end)
+    if (isMore || this.#described.length !== keys * descriptionSize) {
+      const { buffer } = this.#memory
+      this.#described = new Float64Array(buffer, 8 * start, keys * descriptionSize)
+      this.#states = new Float64Array(buffer, 8 * start, keys * stateSize)
+    }
+    this.numbers = this.#memory
   }
 }
 
@@ -125,5 +117,4 @@ export class Rows {
 // Internal
 // -----------------------------------------------------------------------------
 
-/** What the kernel can do. */
-const isShort = (n: number, keys: number): boolean => n > 0 && n <= blockSize && keys > 1
+const none: Float64Array = new Float64Array(0)

@@ -15,9 +15,7 @@ import { binary } from "./binary.ts"
 export interface Kernel {
   /** The first double that is its user's. */
   readonly start: number
-  /** All of its memory, as it is now. */
-  readonly memory: () => Float64Array
-  /** The same with room for so many doubles, or more. */
+  /** Its memory, with room for so many doubles, or more. */
   readonly grow: (length: number) => Float64Array
   readonly describe: (rows: number, n: number, keys: number, out: number) => number
   readonly moments: (rows: number, n: number, keys: number, out: number) => number
@@ -33,15 +31,13 @@ export const load = (): Kernel | undefined => {
   const loaded = compiled()
   if (loaded === undefined) return undefined
   const { describe, memory, moments } = new loaded.Instance(loaded.module).exports
-  const all = (): Float64Array => new Float64Array(memory.buffer)
   // Its constants are in the first page.
   memory.grow(1)
   return {
     start: pageBytes / 8,
-    memory: all,
     grow: (length) => {
       memory.grow(Math.max(0, Math.ceil((8 * length - memory.buffer.byteLength) / pageBytes)))
-      return all()
+      return new Float64Array(memory.buffer)
     },
     describe,
     moments

@@ -90,8 +90,8 @@ const entryBytes = 256
 
 const nothing: ReadonlyArray<Uint8Array> = []
 
-/** So many frames are kept to be written anew. */
-const mostSpare = 64
+/** So much is kept to be written anew. */
+const mostSpareBytes = 8 * 1024 * 1024
 
 class Impl implements Ring {
   readonly #origin: Origin
@@ -109,8 +109,9 @@ class Impl implements Ring {
   #floor = 0
   #floorTold = true
   #lastSchema: Schema | undefined
-  /** Memory that can be used again, of one length. */
+  /** Memory that can be used again, of the length that was asked for last. */
   #spare: Array<Uint8Array<ArrayBuffer>> = []
+  #wanted = 0
   #keptBytes = 0
   #bytes = 0
   #overflowed = 0
@@ -194,13 +195,17 @@ class Impl implements Ring {
     overflowed: this.#overflowed
   })
 
-  readonly #memory: Memory = (length) => this.#spare[0]?.length === length ? this.#spare.pop() : undefined
+  readonly #memory: Memory = (length) => {
+    if (length !== this.#wanted) this.#spare = []
+    this.#wanted = length
+    return this.#spare.pop()
+  }
 
-  /** Keeps the memory of what is acknowledged. */
+  /** Keeps the memory of what is acknowledged, where somebody wants it. */
   #keep({ bytes, given }: Entry): void {
-    if (given !== 1 || bytes.length < bytes.buffer.byteLength) return
-    if (this.#spare[0]?.length !== bytes.length) this.#spare = []
-    if (this.#spare.length < mostSpare) this.#spare.push(bytes)
+    const { length } = bytes
+    if (given !== 1 || length !== this.#wanted || length < bytes.buffer.byteLength) return
+    if ((this.#spare.length + 1) * length <= mostSpareBytes) this.#spare.push(bytes)
   }
 
   #stamp(seq: number, now: number): Stamp {

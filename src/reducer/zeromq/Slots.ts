@@ -26,6 +26,7 @@
 import { describeMoments, descriptionSize } from "../../internal/columns.ts"
 import type { Row } from "../../Row.ts"
 import { momentFields } from "./Frame.ts"
+import { Awaited } from "./slots/Awaited.ts"
 import { place, Row as Numbers, type Shape } from "./slots/Columns.ts"
 import { Described, Slab } from "./slots/Described.ts"
 import { Intake } from "./slots/Intake.ts"
@@ -39,9 +40,13 @@ import { type OfRoot, Together } from "./slots/Together.ts"
 export type { Counts, Options, Slots } from "./slots/Model.ts"
 
 /** A record of the root that waits for the ranks. */
-interface Recorded extends OfRoot {
+interface Recorded extends Omit<OfRoot, "numbers"> {
   readonly row: Row
   readonly domain: 0 | 1
+  /** Its own, until they are in a sheet. */
+  numbers: Float64Array
+  /** See {@link Awaited}. */
+  readonly rises: boolean
   readonly since: number
   readonly wentBack: number
   /** The greatest step that the root had come to. */
@@ -85,18 +90,21 @@ export const make = (options: Options): Slots => {
   let amended = 0
   /** The records without a step of this process. */
   let counted = 0
-  /** The latest and the greatest step that this process has recorded in each domain, and how often it went back. */
-  const latest: [number, number] = [-Infinity, -Infinity]
+  /** The greatest step that this process has recorded in each domain. */
   const reached: [number, number] = [-Infinity, -Infinity]
-  let wentBack = 0
+  const awaited = [new Awaited(), new Awaited()] as const
   /** The greatest step of the records that have closed. */
   let passed = -Infinity
   const merger = new Merger(worldSize)
   const own = new Numbers()
+  /** For what is remembered, and for what is not: that would keep large pieces for the sake of few. */
   const slab = new Slab()
+  const passing = new Slab()
   let counts = new Float64Array(0)
 
-  const isSettled = (slot: Sheets.Slot): boolean => slot.open === 0 && root.latest[slot.domain] >= slot.step
+  const isAwaited = ({ domain, step }: Sheets.Slot): boolean => awaited[domain].has(step)
+  const isSettled = (slot: Sheets.Slot): boolean =>
+    slot.open === 0 && root.latest[slot.domain] >= slot.step && !isAwaited(slot)
   const intake = new Intake({
     worldSize,
     came: (sheet) => {
@@ -106,6 +114,7 @@ export const make = (options: Options): Slots => {
       for (const sheet of sheets) if (sheet.isTold) late.add(sheet)
     },
     isSettled,
+    isAwaited,
     isRoot: true
   })
   const together = new Together(intake)
@@ -170,18 +179,22 @@ export const make = (options: Options): Slots => {
     const slot = intake.slot(domain, step)
     const sheet = shape.keys.length === 0 ? undefined : intake.put(0, slot, shape, numbers, at)
     slot.open++
-    progress(root, domain, step, of.since)
+    of.numbers = none
     of.next = 0
     if (domain === 0) { for (let index = 1; index < worldSize; index++) intake.unpack(index, step, true) }
     return { of, slot, sheet, told: undefined, isPartial: false }
   }
 
-  /** Puts in slots what has come of steps that were passed. */
+  /** Puts in slots what ranks have said of steps that were passed, and of that of the first record where it has a slot. */
   const takeLate = (): void => {
     const first = pending.first()
-    const isFirst = seated === undefined && first?.domain === 0
-    const step = Math.max(passed, first?.domain === 0 ? first.step : -Infinity)
-    for (const index of intake.lanes.arrived) intake.unpack(index, step, !isFirst)
+    if (first === undefined) { for (let index = 1; index < worldSize; index++) intake.unpack(index, passed, true) }
+    else {
+      const step = first.domain === 0 ? Math.max(passed, first.step) : passed
+      // What is at the step of a record that has no slot may be told together with it.
+      const isOpen = seated === undefined && first.domain === 0 && first.step >= passed
+      for (const index of intake.lanes.arrived) intake.unpack(index, step, !isOpen)
+    }
     intake.lanes.arrived.clear()
   }
 
@@ -243,10 +256,9 @@ export const make = (options: Options): Slots => {
   const publishTogether = (record: Recorded): Row | undefined => {
     const { row, shape, step } = record
     if (!together.take(record)) return undefined
-    progress(root, 0, step, record.since)
     passed = step
-    const from = slab.take(shape.keys.length * descriptionSize)
-    const { numbers } = slab
+    const from = passing.take(shape.keys.length * descriptionSize)
+    const { numbers } = passing
     const counts = countsFor(shape)
     const isEven = together.describe(shape, numbers, from, counts)
     const said = isEven ? undefined : counts.slice()
@@ -294,12 +306,16 @@ export const make = (options: Options): Slots => {
     }
   }
 
+  /** Whether something has come to a sheet, or to one that it was cut from. */
+  const isLate = (sheet: Sheets.Sheet): boolean =>
+    late.has(sheet) || (sheet.cutFrom !== undefined && isLate(sheet.cutFrom))
+
   /** Tells records again to whose sheets something has come. */
   const amend = (): Array<Row> => {
     const again: Array<Row> = []
     if (late.size === 0) return again
     for (const record of closed) {
-      if (record.told === undefined || !sheetsOf(record).some((sheet) => late.has(sheet))) continue
+      if (record.told === undefined || !sheetsOf(record).some(isLate)) continue
       const statistics = statisticsOf(record)
       if (statistics === undefined || statistics.same(record.told)) continue
       tell(record, statistics)
@@ -315,11 +331,13 @@ export const make = (options: Options): Slots => {
     takeLate()
     const rows = amend()
     for (let record = pending.first(); record !== undefined; record = pending.first()) {
+      if (record.rises) awaited[record.domain].begin(record.step)
       if (seated === undefined) {
         const state = isTogether(record, now)
         const row = state === "yes" ? publishTogether(record) : undefined
         if (row !== undefined) {
           pending.shift()
+          awaited[0].remove(record.step, record.rises)
           rows.push(row)
           continue
         }
@@ -328,6 +346,7 @@ export const make = (options: Options): Slots => {
       }
       if (!isComplete(seated, now) && pending.size <= waiting) break
       pending.shift()
+      awaited[record.domain].remove(record.step, record.rises)
       rows.push(publish(seated))
       seated = undefined
     }
@@ -356,10 +375,11 @@ export const make = (options: Options): Slots => {
       const shape = intake.catalog.read(record.metrics, own)
       const { at, values: numbers } = own
       own.at += shape.columns.keys.length
-      if (step < latest[domain]) wentBack++
-      latest[domain] = step
+      progress(root, domain, step, now)
+      const { wentBack } = root
+      const rises = awaited[domain].add(step)
       const furthest = reached[domain] = Math.max(reached[domain], step)
-      pending.push({ row: record, domain, step, shape, numbers, at, since: now, wentBack, furthest, next: 0 })
+      pending.push({ row: record, domain, step, shape, numbers, at, rises, since: now, wentBack, furthest, next: 0 })
     },
     close,
     flush: () => close(Infinity),
@@ -395,6 +415,8 @@ export const make = (options: Options): Slots => {
 
 /** Where a record is. */
 const sheetsOf = ({ sheet }: Seated): ReadonlyArray<Sheets.Sheet> => sheet === undefined ? [] : Sheets.piecesOf(sheet)
+
+const none = new Float64Array(0)
 
 /** Columns that were let go of. */
 const nothing: Mergeable = {

@@ -5,9 +5,9 @@ import * as Slots from "../../../src/reducer/zeromq/Slots.ts"
 import type { Row } from "../../../src/Row.ts"
 
 type Numbers = Readonly<Record<string, number>>
-type Record_ = readonly [step: number, numbers: Numbers]
+type Record_ = readonly [step: number | undefined, numbers: Numbers]
 
-const row = (seq: number, step: number, metrics: Metrics): Row => ({
+const row = (seq: number, step: number | undefined, metrics: Metrics): Row => ({
   seq,
   step,
   timestamp: seq,
@@ -25,8 +25,8 @@ class Job {
   readonly acknowledged = new Map<number, number>()
   #seq = 0
 
-  constructor(worldSize: number, isDense: boolean) {
-    this.slots = Slots.make({ worldSize, deadlineMillis: 1000, joinUntil: 5000 })
+  constructor(worldSize: number, isDense: boolean, options: Partial<Slots.Options> = {}) {
+    this.slots = Slots.make({ worldSize, deadlineMillis: 1000, joinUntil: 5000, ...options })
     this.#isDense = isDense
     for (let rank = 1; rank < worldSize; rank++) this.join(rank, 1)
   }
@@ -37,7 +37,7 @@ class Job {
   }
 
   /** Records of the same keys. */
-  frame(rank: number, records: ReadonlyArray<Record_>): void {
+  frame(rank: number, records: ReadonlyArray<Record_>, now = 0): void {
     const seq = this.#seqs.get(rank)! + 1
     this.#seqs.set(rank, seq)
     const keys = Object.keys(records[0]![1])
@@ -46,19 +46,22 @@ class Job {
       count: records.length,
       keys: keys.length,
       dense: this.#isDense,
-      steps: Float64Array.from(records, ([step]) => step),
-      domains: new Uint8Array(records.length),
+      steps: Float64Array.from(records, ([step], i) => step ?? i),
+      domains: Uint8Array.from(records, ([step]) => step === undefined ? 1 : 0),
       present: () => true,
       values: Float64Array.from(records.flatMap(([, numbers]) => Object.values(numbers)))
-    }, 0)
+    }, now)
   }
 
-  root([step, metrics]: Record_): void {
-    this.slots.root(row(++this.#seq, step, metrics), 0)
+  root([step, metrics]: Record_, now = 0): void {
+    this.slots.root(row(++this.#seq, step, metrics), now)
   }
 
-  close(): void {
-    this.#tell(this.slots.close(0))
+  /** What is told: which record, of how many, and its greatest loss. */
+  close(now = 0): ReadonlyArray<readonly [seq: number, count: number | undefined, max: unknown]> {
+    const rows = this.slots.close(now)
+    this.#tell(rows)
+    return rows.map(({ seq, statistics }) => [seq, statistics?.count, statistics?.values["loss/max"]])
   }
 
   /** What is known of each record at last. */
@@ -154,7 +157,7 @@ describe("records that all ranks are at", () => {
           const left = [...own!]
           const frames = others.map((records) => framesOf(records, sizes))
           const next = (who: number): void => {
-            if (who === worldSize) return job.close()
+            if (who === worldSize) return void job.close()
             const one = who === 0 ? left.shift() : undefined
             if (one !== undefined) job.root(one)
             const frame = who === 0 ? undefined : frames[who - 1]!.shift()
@@ -169,7 +172,7 @@ describe("records that all ranks are at", () => {
         assert.deepStrictEqual(waited!.told, put!.told)
         assert.strictEqual(waited!.partial, put!.partial)
         // Where the root goes back, what it has not come to again is acknowledged or not, as it happens.
-        if (own!.some(([step], i) => i > 0 && step < own![i - 1]![0])) return
+        if (own!.some(([step], i) => i > 0 && step! < own![i - 1]![0]!)) return
         for (const [rank, seq] of put!.acknowledged) assert.isAtLeast(waited!.acknowledged.get(rank) ?? 0, seq)
       }),
       { numRuns: 2000 }
@@ -236,5 +239,88 @@ describe("records that all ranks are at", () => {
         ...{ "a/mean": 30, "a/min": 10, "a/max": 60, "a/std": Math.sqrt(1400 / 3), "a/argmin": 0, "a/argmax": 2 }
       }
     }]])
+  })
+})
+
+describe("what a record needs that waits", () => {
+  it("is kept, whatever is forgotten: others of its step that closed", () => {
+    const job = new Job(2, true, { remembered: 1 })
+    job.root([8, { loss: 0 }])
+    assert.deepStrictEqual(job.close(1000), [[1, 1, 0]])
+    job.frame(1, [[8, { loss: 1 }], [8, { loss: 2 }]], 1000)
+    assert.deepStrictEqual(job.close(1000), [[1, 2, 1]])
+    job.root([undefined, { z: 1 }], 1001)
+    job.root([8, { loss: 5 }], 1001)
+    assert.deepStrictEqual(job.close(2100), [[2, 1, undefined], [3, 2, 5]])
+  })
+
+  it("is kept, however far the others are ahead of a rank that is late", () => {
+    const n = 80_000
+    const job = new Job(3, false, { waiting: n })
+    const records = Array.from({ length: n }, (_, step): Record_ => [step, { loss: 1 }])
+    for (const one of records) job.root(one)
+    for (const rank of [2, 1]) {
+      for (let at = 0; at < n; at += 500) job.frame(rank, records.slice(at, at + 500))
+      if (rank === 2) assert.deepStrictEqual(job.close(), [])
+    }
+    const counts = job.slots.close(0).map(({ statistics }) => statistics?.count)
+    assert.strictEqual(counts.length, n)
+    assert.deepStrictEqual(new Set(counts), new Set([3]))
+    assert.strictEqual(job.slots.counts().overflowed, 0)
+  })
+
+  it("is not acknowledged: where the root went back, or records something without a step between", () => {
+    const back = new Job(3, true)
+    back.root([12, { loss: 0 }])
+    back.root([9, { loss: 0 }])
+    back.frame(1, [[9, { loss: 7 }]])
+    back.frame(1, [[20, { loss: 7 }]])
+    back.close(10)
+    assert.strictEqual(back.acknowledged.size, 0)
+
+    const between = new Job(3, false)
+    between.root([6, { loss: 0 }])
+    between.root([undefined, { z: 1 }])
+    between.root([6, { loss: 0 }])
+    between.frame(1, [[6, { loss: 1 }], [6, { loss: 2 }]])
+    between.frame(2, [[6, { loss: 1 }]])
+    between.frame(2, [[7, { loss: 3 }]])
+    assert.deepStrictEqual(between.close(10), [[1, 3, 1]])
+    assert.isUndefined(between.acknowledged.get(1))
+  })
+
+  it("is not taken twice, however often a rank goes to an aggregator and comes back", () => {
+    const job = new Job(2, true)
+    const said = [1, 2, 3].map((step): Record_ => [step, { loss: step }])
+    job.frame(1, said)
+    for (const step of [1, 2]) job.root([step, { loss: 0 }])
+    job.close()
+    for (const _ of [1, 2]) {
+      job.slots.join(1, 1, 0, job.slots.aggregatorOf(1))
+      job.join(1, 1)
+      job.frame(1, said)
+    }
+    job.root([2, { loss: 0 }])
+    assert.deepStrictEqual(job.close(), [[3, 1, 0]])
+  })
+})
+
+describe("what is late", () => {
+  it("amends, also where the root has gone back", () => {
+    const job = new Job(2, true)
+    job.root([10, { loss: 0 }])
+    assert.deepStrictEqual(job.close(1000), [[1, 1, 0]])
+    job.root([3, { loss: 0 }], 1100)
+    job.frame(1, [[10, { loss: 7 }]], 1100)
+    assert.deepStrictEqual(job.close(1200), [[1, 2, 7]])
+  })
+
+  it("amends, also where the record is cut in the meantime", () => {
+    const job = new Job(2, true)
+    job.root([1, { loss: 0, other: 0 }])
+    assert.deepStrictEqual(job.close(1000), [[1, 1, 0]])
+    job.frame(1, [[1, { loss: 7, other: 8 }]], 1000)
+    job.frame(1, [[1, { loss: 9 }]], 1000)
+    assert.deepStrictEqual(job.close(1000), [[1, 2, 7]])
   })
 })

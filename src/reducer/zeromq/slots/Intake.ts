@@ -41,6 +41,8 @@ export interface Options {
   readonly isRoot?: boolean
   /** Whether nothing more is to be done about a slot than to take what comes late. */
   readonly isSettled: (slot: Sheets.Slot) => boolean
+  /** Whether it will be needed, though nobody has it open. */
+  readonly isAwaited?: (slot: Sheets.Slot) => boolean
 }
 
 interface Sender {
@@ -195,14 +197,16 @@ export class Intake {
       const slot = this.slot(entries.domains[i] === 1 ? 1 : 0, entries.steps[i]!)
       if (slots.at(-1) !== slot) slots.push(slot)
       const ranks = entries.ranks[entries.sets[i]!]!
-      if (entries.keys !== told.keys.length || !this.#makesSense(entries, i, ranks)) {
+      // Those that were told from lanes are in no sheet.
+      const occurrence = entries.occurrences[i]! - this.#takenAt(slot, ranks)
+      if (entries.keys !== told.keys.length || !this.#makesSense(entries, i, ranks) || occurrence < 0) {
         this.dropped++
         continue
       }
       const { columns, from } = entries.dense ? told.whole : this.#reading(told, entries, i)
       const given = entries.moments.subarray(i * width, (i + 1) * width)
       const moments = from === undefined ? given.slice() : placed(given, from)
-      const sheets = Mixed.putPart(this.pool, slot, columns, entries.occurrences[i]!, { source, ranks, moments })
+      const sheets = Mixed.putPart(this.pool, slot, columns, occurrence, { source, ranks, moments })
       if (sheets === undefined) this.dropped++
       else this.#options.cameTo(sheets)
       RankSet.each(ranks, (index) => {
@@ -333,7 +337,7 @@ export class Intake {
     const isFull = (): boolean => slots.size > mostAhead || this.pool.bytes > mostBytes
     for (const slot of slots.values()) {
       if (slots.size <= mostSlots / 2 && this.pool.bytes <= mostBytes / 2) break
-      if (slot.open > 0 || slot.closed > 0) continue
+      if (slot.open > 0 || slot.closed > 0 || this.#options.isAwaited?.(slot) === true) continue
       const isSettled = this.#options.isSettled(slot)
       if (!isSettled && !isFull()) continue
       if (!isSettled) this.overflowed++
@@ -370,7 +374,20 @@ export class Intake {
   /** Whether a rank is in a slot that is settled, or was when that was closed. */
   #isSaid(index: number, slot: Sheets.Slot, columns: Columns): boolean {
     return Sheets.isIn(slot, columns, index) ||
-      (slot.domain === 0 && this.lanes.of[index]?.wasTaken(slot.step) === true)
+      (slot.domain === 0 && this.lanes.of[index]?.wasNextTaken(slot.step) === true)
+  }
+
+  /** How many records of a slot were told from the lanes of ranks, which say again what was not acknowledged. */
+  #takenAt({ domain, step }: Sheets.Slot, ranks: RankSet.RankSet): number {
+    let taken = 0
+    if (domain === 1) return taken
+    RankSet.each(ranks, (index) => {
+      const rank = this.ranks[index]
+      if (rank === undefined || rank.again[0] === -Infinity) return
+      if (step > rank.again[0]) rank.again[0] = -Infinity
+      else taken = Math.max(taken, this.lanes.of[index]?.takenAt(step) ?? 0)
+    })
+    return taken
   }
 
   #open(source: number, incarnation: number): number {
@@ -383,6 +400,10 @@ export class Intake {
   /** What was said through a sender comes again: of all ranks, if it is an aggregator. */
   #repeat(source: number, index?: number): void {
     const isRank = source < this.#options.worldSize
+    if (isRank) {
+      this.unpack(source, Infinity)
+      this.lanes.of[source]?.repeat()
+    }
     for (const slots of this.#slots) {
       for (const slot of slots.values()) {
         if (this.#options.isSettled(slot)) continue
@@ -390,7 +411,6 @@ export class Intake {
         else if (index !== undefined) Sheets.withdrawRow(slot, index)
       }
     }
-    if (isRank) this.lanes.clear(source)
     this.#senders.delete(source)
     for (const [i, rank] of this.ranks.entries()) {
       if (rank.via !== source && i !== index) continue

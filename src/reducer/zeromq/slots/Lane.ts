@@ -34,9 +34,10 @@ export class Lane {
   readonly #runs = new Queue<Run>()
   #run: Run | undefined
   #next = 0
-  /** The latest step that was taken together with others', and how many records of it. */
+  /** The latest step that was taken together with others', how many records of it, and how many were not said again. */
   #taken = -Infinity
   #times = 0
+  #unsaid = 0
 
   /** The frame that the first record is of. */
   get frame(): Frame | undefined {
@@ -74,23 +75,22 @@ export class Lane {
     this.#taken = this.step
   }
 
-  /** Whether a record that comes again was taken so. */
-  wasTaken(step: number): boolean {
-    return step < this.#taken || (step === this.#taken && this.#times-- > 0)
+  /** How many records of a step were taken so: all, of those before the latest. */
+  takenAt(step: number): number {
+    return step < this.#taken ? Infinity : step === this.#taken ? this.#times : 0
   }
 
-  /** Lets go of all records. */
-  clear(): void {
-    while (this.#run !== undefined) {
-      this.bytes -= this.#run.values.byteLength
-      this.#runs.shift()
-      this.#begin()
-    }
-    this.records = 0
-    this.last = -Infinity
+  /** Whether the next that is said again of a step was taken so. */
+  wasNextTaken(step: number): boolean {
+    return step < this.#taken || (step === this.#taken && this.#unsaid-- > 0)
   }
 
-  /** Forgets what was taken: what comes is of another life. */
+  /** All that was not acknowledged is said again. */
+  repeat(): void {
+    this.#unsaid = this.#times
+  }
+
+  /** What comes is of another life. */
   forget(): void {
     this.#taken = -Infinity
   }

@@ -9,7 +9,9 @@ import type { Pool } from "./Pool.ts"
 export class Lanes {
   /** Of each rank that has one. */
   readonly of: Array<Lane | undefined>
-  /** The ranks to whose lanes something has come since it was asked last. */
+  /** Those ranks. */
+  readonly ranks: Array<number> = []
+  /** Those to whose lanes something has come since it was asked last. */
   readonly arrived = new Set<number>()
   readonly #pool: Pool
 
@@ -19,7 +21,11 @@ export class Lanes {
   }
 
   push(rank: number, run: Run): void {
-    const lane = this.of[rank] ??= new Lane()
+    let lane = this.of[rank]
+    if (lane === undefined) {
+      this.of[rank] = lane = new Lane()
+      this.ranks.push(rank)
+    }
     lane.push(run)
     this.#pool.bytes += run.values.byteLength
     this.arrived.add(rank)
@@ -41,13 +47,5 @@ export class Lanes {
   take(lane: Lane): void {
     lane.markTaken()
     this.next(lane)
-  }
-
-  /** Lets go of all that a rank has said. */
-  clear(rank: number): void {
-    const lane = this.of[rank]
-    if (lane === undefined) return
-    this.#pool.bytes -= lane.bytes
-    lane.clear()
   }
 }

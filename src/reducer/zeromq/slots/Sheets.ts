@@ -123,7 +123,7 @@ const nobody = new Uint8Array(0)
 // Finding
 // -----------------------------------------------------------------------------
 
-/** The next sheet of a stack that a rank is not in, made if need be; undefined where that is let go of. */
+/** The next sheet of a stack that a rank is not in, to put it there; made if need be; undefined where that is let go of. */
 export const nextSheet = (pool: Pool, slot: Slot, stack: Stack, rank: number): Sheet | undefined => {
   let n = stack.next === undefined ? stack.first : stack.next[rank]!
   if (n < stack.first) {
@@ -131,7 +131,8 @@ export const nextSheet = (pool: Pool, slot: Slot, stack: Stack, rank: number): S
     return undefined
   }
   n = firstWithout(stack.sheets, rank, n)
-  if (stack.next !== undefined) stack.next[rank] = n
+  // It is put there.
+  if (stack.next !== undefined) stack.next[rank] = n + 1
   else if (n > manySheets) stack.next = nextOf(stack, pool.worldSize)
   return stack.sheets[n] ?? addSheet(pool, slot, stack, n)
 }
