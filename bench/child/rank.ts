@@ -31,9 +31,9 @@ const rows = (from: number): ReadonlyArray<Row> => {
   return rows
 }
 /** So often this loop lets others have a turn, as MPI's never does: as many records as two frames have. */
-const turn = 1024
+const turn = 2048
 /** So far a rank is ahead of the statistics at most. Rank 0 knows at once, the others are told now and then. */
-const ahead = 4096
+const ahead = 8192
 
 const program = Effect.gen(function*() {
   const reducer = ZeroMq.make({ environment: process.env })

@@ -28,7 +28,7 @@ import { leftOut, numberOf, type Schema, type Shape, Table } from "./Schema.ts"
  * @since 0.3.0
  */
 export interface Options extends Origin {
-  /** So many records make a frame, or fewer that take 128 KiB. 512 unless said. */
+  /** So many records make a frame, or fewer that take 256 KiB. 1024 unless said. */
   readonly batchRecords?: number
   /** So long a record waits for others. 100 ms unless said. */
   readonly flushMillis?: number
@@ -107,8 +107,8 @@ export const make = (options: Options): Producer => new Impl(options)
 // -----------------------------------------------------------------------------
 
 /** Each frame wakes up who receives it, which costs more than many records. */
-const frameBytes = 128 * 1024
-const defaults = { batchRecords: 512, flushMillis: 100, ringBytes: 64 * 1024 * 1024 }
+const frameBytes = 256 * 1024
+const defaults = { batchRecords: 1024, flushMillis: 100, ringBytes: 64 * 1024 * 1024 }
 
 /** So many blocks may end early, since the schema changes, before shapes are joined. */
 const patience = 4
