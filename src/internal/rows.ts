@@ -1,6 +1,6 @@
 /**
  * Rows of numbers, one of each rank, and what they say column by column: what `momentsOfColumns` and `describeMoments` say,
- * bit for bit, at a third of the time, since a WebAssembly kernel works on two columns at once.
+ * bit for bit, in less than half the time, since a WebAssembly kernel works on two columns at once.
  *
  * - Rows are written to {@link Rows.numbers}, the kernel's memory mostly: `keys` numbers each, from {@link Rows.first} on. They are ranks in their order; which ones is told when they are not the first.
  * - Where a column is more than the kernel can do, all take the slow way; so do more rows than a block has, a single key,

@@ -40,7 +40,7 @@ import { type OfRoot, Together } from "./slots/Together.ts"
 export type { Counts, Options, Slots } from "./slots/Model.ts"
 
 /** A record of the root that waits for the ranks. */
-interface Recorded extends Omit<OfRoot, "numbers"> {
+interface Recorded extends OfRoot {
   readonly row: Row
   readonly domain: 0 | 1
   /** Its own, until they are in a sheet. */
@@ -101,6 +101,8 @@ export const make = (options: Options): Slots => {
   const slab = new Slab()
   const passing = new Slab()
   let counts = new Float64Array(0)
+  let moments = new Float64Array(0)
+  let someMoments = new Float64Array(0)
 
   const isAwaited = ({ domain, step }: Sheets.Slot): boolean => awaited[domain].has(step)
   const isSettled = (slot: Sheets.Slot): boolean =>
@@ -167,7 +169,7 @@ export const make = (options: Options): Slots => {
       if (together.isAt(record, index)) continue
       intake.unpack(index, step)
       if (together.isAt(record, index)) continue
-      const isAwaited = intake.lanes.isAtEnd(index) && !hasMovedOn(record, index) && now < deadlineOf(record, index)
+      const isAwaited = intake.lanes.isEmpty(index) && !hasMovedOn(record, index) && now < deadlineOf(record, index)
       return isAwaited ? "not yet" : "no"
     }
     return "yes"
@@ -181,14 +183,14 @@ export const make = (options: Options): Slots => {
     slot.open++
     of.numbers = none
     of.next = 0
-    if (domain === 0) { for (let index = 1; index < worldSize; index++) intake.unpack(index, step, true) }
+    if (domain === 0) { for (const index of intake.lanes.ranks) intake.unpack(index, step, true) }
     return { of, slot, sheet, told: undefined, isPartial: false }
   }
 
   /** Puts in slots what ranks have said of steps that were passed, and of that of the first record where it has a slot. */
   const takeLate = (): void => {
     const first = pending.first()
-    if (first === undefined) { for (let index = 1; index < worldSize; index++) intake.unpack(index, passed, true) }
+    if (first === undefined) { for (const index of intake.lanes.ranks) intake.unpack(index, passed, true) }
     else {
       const step = first.domain === 0 ? Math.max(passed, first.step) : passed
       // What is at the step of a record that has no slot may be told together with it.
@@ -213,13 +215,13 @@ export const make = (options: Options): Slots => {
     else {
       const pieces = Sheets.piecesOf(sheet)
       count = countOf(pieces)
-      const moments = new Float64Array(keys.length * momentFields)
+      if (moments.length < keys.length * momentFields) moments = new Float64Array(2 * keys.length * momentFields)
       // What was let go of says nothing.
       merger.merge({ ...nothing, width: keys.length }, moments)
       for (const piece of pieces) {
-        const some = new Float64Array(piece.width * momentFields)
-        merger.merge(piece, some)
-        place(some, piece.columns, moments, columns)
+        if (someMoments.length < piece.width * momentFields) someMoments = new Float64Array(moments.length)
+        merger.merge(piece, someMoments)
+        place(someMoments, piece.columns, moments, columns)
       }
       isEven = describeMoments(moments, keys.length, count, numbers, from, counts, places)
     }

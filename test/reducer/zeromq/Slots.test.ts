@@ -1,18 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import type { Metrics } from "../../../src/Metrics.ts"
 import * as Moments from "../../../src/Moments.ts"
 import * as Slots from "../../../src/reducer/zeromq/Slots.ts"
 import type { Row } from "../../../src/Row.ts"
-
-const row = (seq: number, step: number | undefined, metrics: Metrics): Row => ({
-  seq,
-  step,
-  timestamp: seq,
-  rank: 0,
-  metrics,
-  statistics: undefined
-})
+import { row } from "./row.ts"
 
 /** A reduction whose ranks all have joined at 0. */
 const make = (worldSize: number, options: Partial<Slots.Options> = {}) => {

@@ -3,18 +3,10 @@ import * as fc from "fast-check"
 import type { Metrics } from "../../../src/Metrics.ts"
 import * as Slots from "../../../src/reducer/zeromq/Slots.ts"
 import type { Row } from "../../../src/Row.ts"
+import { row } from "./row.ts"
 
 type Numbers = Readonly<Record<string, number>>
-type Record_ = readonly [step: number | undefined, numbers: Numbers]
-
-const row = (seq: number, step: number | undefined, metrics: Metrics): Row => ({
-  seq,
-  step,
-  timestamp: seq,
-  rank: 0,
-  metrics,
-  statistics: undefined
-})
+type Said = readonly [step: number | undefined, numbers: Numbers]
 
 /** A root, and what ranks say to it: in frames that wait as they came, or that go to slots at once. */
 class Job {
@@ -37,7 +29,7 @@ class Job {
   }
 
   /** Records of the same keys. */
-  frame(rank: number, records: ReadonlyArray<Record_>, now = 0): void {
+  frame(rank: number, records: ReadonlyArray<Said>, now = 0): void {
     const seq = this.#seqs.get(rank)! + 1
     this.#seqs.set(rank, seq)
     const keys = Object.keys(records[0]![1])
@@ -53,7 +45,7 @@ class Job {
     }, now)
   }
 
-  root([step, metrics]: Record_, now = 0): void {
+  root([step, metrics]: Said, now = 0): void {
     this.slots.root(row(++this.#seq, step, metrics), now)
   }
 
@@ -116,7 +108,7 @@ const recordsOf = (
   script: ReadonlyArray<readonly [number, ReadonlyArray<string>]>,
   changes: ReadonlyArray<{ readonly at: number; readonly kind: string }>,
   rank: number
-): ReadonlyArray<Record_> => {
+): ReadonlyArray<Said> => {
   const all = [...script]
   for (const { at, kind } of changes) {
     const i = at % Math.max(1, all.length)
@@ -131,8 +123,8 @@ const recordsOf = (
 }
 
 /** Cut where the keys change, and at these sizes. */
-const framesOf = (records: ReadonlyArray<Record_>, sizes: ReadonlyArray<number>): Array<ReadonlyArray<Record_>> => {
-  const frames: Array<Array<Record_>> = []
+const framesOf = (records: ReadonlyArray<Said>, sizes: ReadonlyArray<number>): Array<ReadonlyArray<Said>> => {
+  const frames: Array<Array<Said>> = []
   let name = ""
   for (const record of records) {
     const keys = Object.keys(record[1]).join()
@@ -181,7 +173,7 @@ describe("records that all ranks are at", () => {
 
   it("are not taken for others where a rank says them again, another way", () => {
     const job = new Job(2, true)
-    const steps = [1, 2, 3, 4].map((step): Record_ => [step, { loss: 10 * step }])
+    const steps = [1, 2, 3, 4].map((step): Said => [step, { loss: 10 * step }])
     job.frame(1, steps)
     for (const step of [1, 2]) job.root([step, { loss: 0 }])
     job.close()
@@ -216,7 +208,7 @@ describe("records that all ranks are at", () => {
 
   it("are acknowledged with the frame they were in, once all of it is told", () => {
     const job = new Job(2, true)
-    job.frame(1, [1, 2, 3].map((step): Record_ => [step, { loss: 1 }]))
+    job.frame(1, [1, 2, 3].map((step): Said => [step, { loss: 1 }]))
     for (const step of [1, 2]) job.root([step, { loss: 0 }])
     job.close()
     assert.strictEqual(job.acknowledged.size, 0)
@@ -257,7 +249,7 @@ describe("what a record needs that waits", () => {
   it("is kept, however far the others are ahead of a rank that is late", () => {
     const n = 80_000
     const job = new Job(3, false, { waiting: n })
-    const records = Array.from({ length: n }, (_, step): Record_ => [step, { loss: 1 }])
+    const records = Array.from({ length: n }, (_, step): Said => [step, { loss: 1 }])
     for (const one of records) job.root(one)
     for (const rank of [2, 1]) {
       for (let at = 0; at < n; at += 500) job.frame(rank, records.slice(at, at + 500))
@@ -291,7 +283,7 @@ describe("what a record needs that waits", () => {
 
   it("is not taken twice, however often a rank goes to an aggregator and comes back", () => {
     const job = new Job(2, true)
-    const said = [1, 2, 3].map((step): Record_ => [step, { loss: step }])
+    const said = [1, 2, 3].map((step): Said => [step, { loss: step }])
     job.frame(1, said)
     for (const step of [1, 2]) job.root([step, { loss: 0 }])
     job.close()

@@ -32,7 +32,7 @@ export class Lanes {
   }
 
   /** Whether nothing of a rank waits. */
-  isAtEnd(rank: number): boolean {
+  isEmpty(rank: number): boolean {
     return (this.of[rank]?.records ?? 0) === 0
   }
 

@@ -74,7 +74,7 @@ export class Merger {
     const { base, parts, width } = of
     if (parts.length === 0) {
       const n = this.#gather(of, base, endOf(of))
-      return this.#rows.describe(n, out, to, counts, this.#named(n), places) && n === count
+      return this.#rows.describe(n, out, to, counts, this.#named(n), places)
     }
     if (this.#moments.length < width * momentFields) this.#moments = new Float64Array(width * momentFields)
     this.merge(of, this.#moments)
